@@ -1,0 +1,13 @@
+// Finds a free TCP port on the loopback address.
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+
+/** A port on 127.0.0.1 that was free a moment ago; somebody else may take it before its user does, so users try again with another. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

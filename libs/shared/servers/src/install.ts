@@ -1,0 +1,178 @@
+// Finds the programs of an engine, and installs them from Debian's or Ubuntu's own packages when they are missing: after saying what,
+// after asking on a terminal, and without leaving a server of the distribution's own running. Where that cannot be done the error
+// carries the command that does it; nothing is skipped.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { ServerError } from './server-error.ts'
+
+export interface InstallOptions {
+  /** No question, also on a terminal. */
+  yes?: boolean
+  say?: (line: string) => void
+}
+
+interface Program {
+  what: string
+  package: string
+  find(): string | undefined
+}
+
+/** What the engines are started with. A major version of PostgreSQL may be asked for: `postgres@16`. */
+export type Needed = 'postgres' | `postgres@${string}` | 'redis-server' | 'java' | 'mvn'
+
+/** The full path of a program, installed if need be. Errors: ServerError, with the command to type. */
+export async function findOrInstall(needed: Needed, options: InstallOptions = {}): Promise<string> {
+  const [path] = await findOrInstallAll([needed], options)
+  return path as string
+}
+
+/** As `findOrInstall`, for several at once: one question, one run of apt. The paths come in the order asked. */
+export async function findOrInstallAll(needed: Needed[], options: InstallOptions = {}): Promise<string[]> {
+  const programs = needed.map(program)
+  const missing = programs.filter(one => !one.find())
+  if (missing.length) await install(missing, options)
+  return programs.map(one => {
+    const path = one.find()
+    if (!path) throw new ServerError(`${one.what} is not found, though the package ${one.package} is installed`)
+    return path
+  })
+}
+
+function program(needed: Needed): Program {
+  const [name, major] = needed.split('@') as [string, string | undefined]
+  if (name === 'postgres')
+    return { what: `PostgreSQL${major ? ` ${major}` : ''}`, package: `postgresql-${major ?? '15'}`, find: () => findPostgres(major) }
+  if (name === 'redis-server') return { what: 'Redis', package: 'redis-server', find: () => inPath('redis-server') }
+  if (name === 'java') return { what: 'Java 17', package: 'openjdk-17-jre-headless', find: findJava }
+  return { what: 'Maven', package: 'maven', find: () => inPath('mvn') }
+}
+
+/** Debian keeps every major version in a folder of its own, outside the PATH. Unasked: 15, the platform's, else the newest there is. */
+function findPostgres(major?: string): string | undefined {
+  const versions = '/usr/lib/postgresql'
+  const installed = (existsSync(versions) ? readdirSync(versions) : [])
+    .filter(version => isProgram(`${versions}/${version}/bin/postgres`))
+    .sort((a, b) => Number(b === '15') - Number(a === '15') || Number(b) - Number(a))
+  const chosen = major ? installed.find(version => version === major) : installed[0]
+  if (chosen) return `${versions}/${chosen}/bin/postgres`
+  const other = inPath('postgres')
+  if (!other || !major) return other
+  return execFileSync(other, ['--version'], { encoding: 'utf8' }).includes(` ${major}.`) ? other : undefined
+}
+
+/** Neo4j 5 needs Java 17 or later; several may be installed and the PATH's may be an older one. */
+function findJava(): string | undefined {
+  const home = process.env.JAVA_HOME
+  const debian = existsSync('/usr/lib/jvm') ? readdirSync('/usr/lib/jvm').filter(name => name.startsWith('java-17-')) : []
+  const candidates = [home && join(home, 'bin/java'), inPath('java'), ...debian.map(name => `/usr/lib/jvm/${name}/bin/java`)]
+  return candidates.find(path => path && isProgram(path) && javaMajor(path) >= 17) || undefined
+}
+
+const javaMajor = (java: string) => Number(/version "(\d+)/.exec(spawnSync(java, ['-version'], { encoding: 'utf8' }).stderr)?.[1] ?? 0)
+
+const inPath = (name: string) =>
+  (process.env.PATH ?? '')
+    .split(delimiter)
+    .map(folder => join(folder, name))
+    .find(isProgram)
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function install(missing: Program[], { yes, say = line => console.error(line) }: InstallOptions): Promise<void> {
+  const what = missing.map(one => one.what).join(' and ')
+  const packages = missing.map(one => one.package)
+  const command = `apt-get install --no-install-recommends ${packages.join(' ')}`
+  const root = process.getuid?.() === 0
+  const byHand = `Install it: ${root ? '' : 'sudo '}${command}`
+  const refuse = (why: string) => new ServerError(`${what} is missing: ${why}`, byHand)
+  const apt = inPath('apt-get')
+  if (!apt) throw refuse('this machine has no apt-get in its PATH')
+  const sudo = root ? undefined : inPath('sudo')
+  if (!root && !sudo) throw refuse('it cannot be installed without root or sudo')
+  const terminal = process.stdin.isTTY && process.stderr.isTTY
+  // Without a terminal nobody could type the password.
+  if (sudo && !terminal && spawnSync(sudo, ['-n', 'true']).status !== 0) throw refuse('sudo asks for a password, and there is no terminal')
+
+  say(`${what} is missing. To be installed from the distribution's packages: ${packages.join(', ')} (${command})`)
+  if (terminal && !yes && !(await agreed('Install now? [Y/n] '))) throw refuse('not installed, as answered')
+
+  const begun = performance.now()
+  await withoutServices(sudo, packages, () => {
+    run(sudo, [apt, 'update', '-qq'], refuse)
+    run(
+      sudo,
+      [
+        'env',
+        'DEBIAN_FRONTEND=noninteractive',
+        apt,
+        '-o',
+        'DPkg::Lock::Timeout=300',
+        'install',
+        '-y',
+        '-qq',
+        '--no-install-recommends',
+        ...packages,
+      ],
+      refuse,
+    )
+  })
+  say(`installed ${packages.join(', ')} in ${Math.round((performance.now() - begun) / 1000)} s`)
+}
+
+async function agreed(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return !/^n/i.test((await terminal.question(question)).trim())
+  } finally {
+    terminal.close()
+  }
+}
+
+const noMainCluster = '/etc/postgresql-common/createcluster.conf'
+const policy = '/usr/sbin/policy-rc.d'
+
+// Debian starts what it installs. Its own switch keeps PostgreSQL from creating a cluster; a policy-rc.d that says 101 ("forbidden")
+// keeps every service from being started meanwhile; `disable` keeps Redis from coming with the next boot.
+async function withoutServices(sudo: string | undefined, packages: string[], work: () => void): Promise<void> {
+  const files: [path: string, text: string, mode: string][] = []
+  const postgres = packages.some(name => name.startsWith('postgresql'))
+  if (postgres && !existsSync(noMainCluster)) files.push([noMainCluster, 'create_main_cluster = false\n', '644'])
+  if (!existsSync(policy)) files.push([policy, '#!/bin/sh\nexit 101\n', '755'])
+  for (const [path, text, mode] of files) put(sudo, path, text, mode)
+  try {
+    work()
+    if (packages.includes('redis-server') && inPath('systemctl'))
+      spawnSync(...elevated(sudo, ['systemctl', 'disable', '--now', 'redis-server']), { stdio: 'ignore' })
+  } finally {
+    // The file for PostgreSQL stays: a later package of another version must not start a cluster either.
+    if (files.some(([path]) => path === policy)) remove(sudo, policy)
+  }
+}
+
+function put(sudo: string | undefined, path: string, text: string, mode: string): void {
+  if (!sudo) return writeFileSync(path, text, { mode: Number.parseInt(mode, 8) })
+  execFileSync(sudo, ['sh', '-c', 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"', 'put', path, mode], { input: text })
+}
+
+function remove(sudo: string | undefined, path: string): void {
+  if (!sudo) return rmSync(path, { force: true })
+  execFileSync(sudo, ['rm', '-f', path])
+}
+
+const elevated = (sudo: string | undefined, argv: string[]): [string, string[]] =>
+  sudo ? [sudo, argv] : [argv[0] as string, argv.slice(1)]
+
+function run(sudo: string | undefined, argv: string[], refuse: (why: string) => ServerError): void {
+  const done = spawnSync(...elevated(sudo, argv), { encoding: 'utf8', stdio: ['inherit', 'pipe', 'pipe'] })
+  if (done.status !== 0)
+    throw refuse(`apt-get failed: ${(done.stderr || done.error?.message || done.stdout).trim().split('\n').slice(-3).join(' | ')}`)
+}

@@ -1,0 +1,41 @@
+// Waits until a server answers: by asking it, again and again, and never longer than the server lives.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ServerError } from './server-error.ts'
+
+export interface Waiting {
+  /** Milliseconds. */
+  within: number
+  signal?: AbortSignal
+  /** How the server's process ended, or undefined while it runs. */
+  ended?: () => string | undefined
+  /** The end of its log. */
+  log?: () => string
+}
+
+/** A ServerError of `ask` is final (a wrong password), any other means "not yet". Errors: ServerError, with the last answer, and with the log where there is one; the signal's reason when it is aborted. */
+export async function whenReady(what: string, url: string, ask: () => Promise<void>, waiting: Waiting): Promise<void> {
+  const deadline = performance.now() + waiting.within
+  for (;;) {
+    waiting.signal?.throwIfAborted()
+    const end = waiting.ended?.()
+    if (end) throw new ServerError(`${what} ended while starting (${end})${indented(waiting.log?.())}`)
+    try {
+      return await ask()
+    } catch (error) {
+      if (error instanceof ServerError) throw error
+      if (performance.now() > deadline)
+        throw new ServerError(
+          `${what} at ${new URL(url).host} does not answer after ${waiting.within / 1000} s: ${said(error)}${indented(waiting.log?.())}`,
+          undefined,
+          { cause: error },
+        )
+    }
+    await sleep(20)
+  }
+}
+
+// A refused connection to a name with two addresses comes as an AggregateError without a message.
+const said = (error: unknown) =>
+  error instanceof AggregateError ? error.errors.map(one => (one as Error).message).join('; ') : (error as Error).message
+
+const indented = (log: string | undefined) => (log ? `\n  ${log.replaceAll('\n', '\n  ')}` : '')
