@@ -1,8 +1,11 @@
 // One run, one project per package; servers are started once for all of them (libs/shared/testing/src/global-setup.ts).
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
-const packages = ['apps', 'libs/shared'].flatMap(folder => readdirSync(folder).map(name => ({ name, root: `${folder}/${name}` })))
+const here = import.meta.dirname
+const packages = ['apps', 'libs/shared']
+  .flatMap(folder => readdirSync(`${here}/${folder}`).map(name => ({ name, root: `${here}/${folder}/${name}` })))
+  .filter(({ root }) => existsSync(`${root}/package.json`))
 
 export default defineConfig({
   test: {
@@ -16,6 +19,7 @@ export default defineConfig({
         pool: 'forks',
       },
     })),
+    globalSetup: `${here}/libs/shared/testing/src/global-setup.ts`,
     maxWorkers: 2,
   },
 })
