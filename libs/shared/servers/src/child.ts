@@ -31,9 +31,11 @@ export interface ChildOptions {
 const gate = 'read -r _ && exec "$@" </dev/null'
 
 // A line means that the server has ended and all is well; the end of the pipe means that we have ended.
+// The server is nobody's child by then, and the first process of some machines is slow to bury it: a zombie counts as ended.
 const watchdog = `read -r _ && exit
 kill -s "$1" "$2"
-n=0; while [ $n -lt 100 ] && kill -0 "$2"; do sleep 0.1; n=$((n+1)); done
+runs() { kill -0 "$2" && ! grep -q '^State:.Z' "/proc/$2/status"; }
+n=0; while [ $n -lt 100 ] && runs "$@"; do sleep 0.1; n=$((n+1)); done
 kill -s KILL -- "-$2"
 [ -z "$3" ] || rm -rf -- "$3"`
 

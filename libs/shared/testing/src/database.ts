@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import { createDatabase, databaseUrl, dropDatabase } from '@dbops/servers/postgres'
 import { Client, escapeIdentifier } from 'pg'
 import { inject } from 'vitest'
-import './global-setup.ts'
 
 export interface FreshDatabase {
   /** The superuser's. */
