@@ -1,0 +1,23 @@
+// What a reader of the stream has already done, and how often its handler failed: at least once on the stream becomes once in effect.
+import type { Failure } from '@dbops/contract/failure'
+import type { Queryable } from './ledger.ts'
+
+/** Notes that `consumer` handles `event`, in the effect's own transaction. False: it was handled before, do nothing. */
+export const firstTime = async (db: Queryable, consumer: string, event: string): Promise<boolean> =>
+  (await db.query('insert into inbox (consumer, event) values ($1, $2) on conflict do nothing returning event', [consumer, event])).rows
+    .length > 0
+
+const countFailure = `
+  insert into inbox_failures (consumer, entry, failures, error) values ($1, $2, 1, $3)
+  on conflict (consumer, entry) do update set failures = inbox_failures.failures + 1, error = excluded.error, at = now()
+  returning failures`
+/** Counts a failure of the handler on one entry; returns how many there have been. */
+export const failed = async (db: Queryable, consumer: string, entry: string, error: Failure): Promise<number> =>
+  (await db.query<{ failures: number }>(countFailure, [consumer, entry, error])).rows[0]!.failures
+
+export const forget = (db: Queryable, consumer: string, entry: string) =>
+  db.query('delete from inbox_failures where consumer = $1 and entry = $2', [consumer, entry])
+
+/** The inbox is kept longer than any entry can still come. */
+export const trimInbox = async (db: Queryable, before: Date): Promise<number> =>
+  (await db.query('delete from inbox where ctid = any (array(select ctid from inbox where at < $1 limit 5000))', [before])).rowCount ?? 0

@@ -1,0 +1,160 @@
+// The connection to the ledger: a small pool for statements, one session that listens, migrations at the start. The nouns live in files of their own.
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { migrate } from './migrate.ts'
+
+// Our bigints (fences, orders, sizes) stay far below 2^53, so they are plain numbers here. Set per client: the maintained databases keep pg's defaults.
+const types = {
+  getTypeParser: ((oid: number, format?: 'text') =>
+    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+}
+
+export interface Queryable {
+  query<Row extends object = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: Row[]; rowCount: number | null }>
+}
+
+export const channels = ['dbops_command', 'dbops_answer', 'dbops_queued', 'dbops_cancel', 'dbops_outbox'] as const
+export type Channel = (typeof channels)[number]
+
+export interface Ledger extends Queryable {
+  readonly installation: string
+  /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
+  transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T>
+  /** Calls `heard` for every notification on `channel`, and once after each reconnect, since some may have been missed. Returns the way to stop. */
+  listen(channel: Channel, heard: (payload: string) => void): () => void
+  /** The ledger's clock. */
+  now(): Promise<Date>
+  close(): Promise<void>
+}
+
+export interface LedgerOptions {
+  url: string
+  /** Shown in pg_stat_activity: the service's name. */
+  name: string
+  /** Sessions beside the listening one; two by default (performance.md: at most 3 a service). */
+  sessions?: number
+  migrations?: 'apply' | 'expect'
+  signal?: AbortSignal
+  /** Told once for each reason while the ledger cannot be reached. */
+  onWait?: (reason: Error) => void
+}
+
+/** Connects, waits while the server is away (until `signal`), and brings the schema up to date. */
+export async function openLedger({ url, name, sessions = 2, migrations = 'apply', signal, onWait }: LedgerOptions): Promise<Ledger> {
+  const settings = {
+    connectionString: url,
+    application_name: `dbops:${name}`,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: '-c search_path=dbops -c timezone=UTC',
+    types,
+  }
+  const pool = new pg.Pool({ ...settings, max: sessions, idleTimeoutMillis: 60_000, query_timeout: 30_000 })
+  pool.on('error', () => undefined) // an idle session that breaks is replaced by the next query
+  let told = ''
+  for (;;) {
+    try {
+      await migrate(settings, migrations)
+      break
+    } catch (error) {
+      if (!isConnectionProblem(error) || !onWait) throw error
+      if (told !== (error as Error).message) onWait(error as Error)
+      told = (error as Error).message
+      await sleep(1_000, undefined, { signal })
+    }
+  }
+  const ears = new Ears(settings)
+  const { rows } = await pool.query<{ id: string }>('select id from installation')
+  return {
+    installation: rows[0]!.id,
+    query: (sql, values) => pool.query(sql, values) as never,
+    listen: (channel, heard) => ears.listen(channel, heard),
+    now: async () => (await pool.query<{ now: Date }>('select clock_timestamp() as now')).rows[0]!.now,
+    close: async () => {
+      await ears.close()
+      await Promise.race([pool.end(), sleep(3_000, undefined, { ref: false })])
+    },
+    async transaction(work) {
+      const client = await pool.connect()
+      let broken: Error | undefined
+      try {
+        await client.query('begin')
+        const result = await work(client as unknown as Queryable)
+        await client.query('commit')
+        return result
+      } catch (error) {
+        await client.query('rollback').catch((reason: Error) => (broken = reason))
+        throw error
+      } finally {
+        client.release(broken)
+      }
+    },
+  }
+}
+
+/** True when the ledger could not be reached or went away: wait and try again; anything else is a real error. */
+export function isConnectionProblem(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isConnectionProblem)
+  const { code = '', message = '' } = error as { code?: string; message?: string }
+  return (
+    /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/.test(code) ||
+    /^(08|57P0[123]|53300)/.test(code) ||
+    /Connection terminated|connection timeout|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|socket hang up/i.test(
+      message,
+    )
+  )
+}
+
+/** One session for LISTEN, which comes back by itself. */
+class Ears {
+  readonly #settings: pg.ClientConfig
+  readonly #heard = new Map<Channel, Set<(payload: string) => void>>()
+  #client: pg.Client | undefined
+  #running: Promise<void> | undefined
+  #closed = false
+  #wake: () => void = () => undefined
+
+  constructor(settings: pg.ClientConfig) {
+    this.#settings = settings
+  }
+
+  listen(channel: Channel, heard: (payload: string) => void): () => void {
+    const all = this.#heard.get(channel) ?? new Set()
+    this.#heard.set(channel, all.add(heard))
+    if (!this.#running) this.#running = this.#run()
+    else void this.#client?.query(`listen ${channel}`).catch(() => undefined)
+    return () => all.delete(heard)
+  }
+
+  async #run() {
+    while (!this.#closed) {
+      const client = new pg.Client(this.#settings)
+      const gone = new Promise<void>(resolve => {
+        client.once('error', () => resolve())
+        client.once('end', () => resolve())
+        this.#wake = resolve
+      })
+      client.on('notification', ({ channel, payload }) => {
+        for (const heard of this.#heard.get(channel as Channel) ?? []) heard(payload ?? '')
+      })
+      try {
+        await client.connect()
+        this.#client = client
+        for (const channel of this.#heard.keys()) await client.query(`listen ${channel}`)
+        for (const all of this.#heard.values()) for (const heard of all) heard('')
+        await gone
+      } catch {
+        // the ledger is away: its users say so; here it is only tried again
+      }
+      this.#client = undefined
+      await client.end().catch(() => undefined)
+      if (!this.#closed) await sleep(500, undefined, { ref: false })
+    }
+  }
+
+  async close() {
+    this.#closed = true
+    this.#wake()
+    await Promise.race([this.#running ?? Promise.resolve(), sleep(1_000, undefined, { ref: false })])
+  }
+}

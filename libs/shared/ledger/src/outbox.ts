@@ -1,0 +1,117 @@
+// Facts on their way to the stream: written in the transaction that made them true, published in order, sent again when the stream is found not to be what we wrote.
+import type { Envelope } from '@dbops/contract/envelope'
+import { signalOf } from '@dbops/contract/envelope'
+import { v4 as uuidv4 } from 'uuid'
+import type { Queryable } from './ledger.ts'
+
+const insert = `
+  insert into outbox (id, event, ce) select (e.ce ->> 'id')::uuid, e.name, e.ce
+  from jsonb_to_recordset($1::jsonb) as e (name text, ce jsonb)
+  on conflict (id) do nothing`
+
+/** Puts events into the outbox, in the caller's transaction. */
+export async function publish(db: Queryable, events: Envelope[]): Promise<void> {
+  if (!events.length) return
+  await db.query(insert, [JSON.stringify(events.map(ce => ({ name: signalOf(ce.type), ce })))])
+  await db.query(`select pg_notify('dbops_outbox', '')`)
+}
+
+export interface Batch {
+  standing: string
+  ahead: string
+  rows: { id: string; ce: Envelope }[]
+}
+const standingTokens = `select standing, ahead from publisher for update`
+const writeAhead = `
+  with due as (select n from outbox where ord is null and batch is null order by n limit $2 for update)
+  update outbox o set batch = $1 from due where o.n = due.n`
+const setAhead = `update publisher set ahead = $1`
+const rowsAhead = `select id, ce from outbox where batch = $1 order by n`
+
+/**
+ * Step one of a publication: the batch that stands written ahead, or a new one of at most `limit` rows under a new token. Null when nothing is due.
+ * In the caller's transaction. The stream may take it only while its mark is `standing` (or already `ahead`: then the reply was lost).
+ */
+export async function writeBatch(db: Queryable, limit: number): Promise<Batch | null> {
+  const { rows } = await db.query<{ standing: string; ahead: string | null }>(standingTokens)
+  const { standing } = rows[0]!
+  let { ahead } = rows[0]!
+  if (!ahead) {
+    ahead = uuidv4()
+    const { rowCount } = await db.query(writeAhead, [ahead, limit])
+    if (!rowCount) return null
+    await db.query(setAhead, [ahead])
+  }
+  const { rows: batch } = await db.query<{ id: string; ce: Envelope }>(rowsAhead, [ahead])
+  return { standing, ahead, rows: batch }
+}
+
+const confirm = `
+  with mine as (
+    update publisher set standing = ahead, ahead = null, next_ord = next_ord + (select count(*) from outbox where batch = $1) where ahead = $1
+    returning next_ord - (select count(*) from outbox where batch = $1) as first
+  ), placed as (
+    select n, row_number() over (order by n) - 1 as k from outbox where batch = $1
+  )
+  update outbox o set ord = mine.first + placed.k, batch = null, published_at = now() from mine, placed where o.n = placed.n`
+/** Step three: the stream has the batch; its rows are published in order and the new token stands. Nothing happens when another publisher has done it. */
+export const confirmBatch = async (db: Queryable, ahead: string): Promise<number> => (await db.query(confirm, [ahead])).rowCount ?? 0
+
+export const tokens = async (db: Queryable) =>
+  (await db.query<{ standing: string; ahead: string | null }>('select standing, ahead from publisher')).rows[0]!
+
+const takeBack = `
+  with mine as (
+    update publisher set standing = $3, ahead = null where standing = $1 and ahead is not distinct from $2 returning one
+  )
+  update outbox set ord = null, published_at = null, batch = null
+  from mine where ord > $4 or batch is not null`
+const slowest = `select coalesce(min(coalesce(p.ord, 0)), 0) as ord from unnest($1::text[]) as g (reader) left join positions p using (reader)`
+
+/**
+ * The stream is not what we wrote (FLUSHALL, an older copy, a ledger restored): every row that the slowest registered reader has not acknowledged is due again, and a fresh
+ * token stands. Must be committed before the mark is set. Null when another publisher was first.
+ */
+export async function unmark(
+  db: Queryable,
+  seen: { standing: string; ahead: string | null },
+  readers: string[],
+): Promise<{ token: string; rows: number } | null> {
+  const { rows } = await db.query<{ ord: number }>(slowest, [readers])
+  const token = uuidv4()
+  const { rowCount } = await db.query(takeBack, [seen.standing, seen.ahead, token, rows[0]!.ord])
+  return (await tokens(db)).standing === token ? { token, rows: rowCount ?? 0 } : null
+}
+
+const copyPosition = `
+  insert into positions (reader, ord) select $1, coalesce((select min(o.ord) - 1 from outbox o where o.id = $2), (select next_ord - 1 from publisher))
+  where $2::uuid is null or exists (select 1 from outbox where id = $2 and ord is not null)
+  on conflict (reader) do update set ord = greatest(positions.ord, excluded.ord), copied_at = now()`
+/** How far a reader is: `lowest` is the event id of its lowest unacknowledged entry, null when it has read everything. An entry that the ledger does not know as published says nothing. */
+export const savePosition = (db: Queryable, reader: string, lowest: string | null) => db.query(copyPosition, [reader, lowest])
+
+const trim = `
+  delete from outbox where n in (
+    select n from outbox where ord is not null and published_at < $1 and ord <= $2 order by n limit 5000
+  )`
+/** Deletes rows that the stream no longer has either: published before `before`, and acknowledged by every registered reader. Returns how many. */
+export const trimOutbox = async (db: Queryable, before: Date, readers: string[]): Promise<number> => {
+  const { rows } = await db.query<{ ord: number }>(slowest, [readers])
+  return (await db.query(trim, [before, rows[0]!.ord])).rowCount ?? 0
+}
+
+export const backlog = async (db: Queryable) =>
+  (
+    await db.query<{ due: number; oldest: Date | null }>(
+      'select count(*)::int as due, min(created_at) as oldest from outbox where ord is null',
+    )
+  ).rows[0]!
+
+/** The newest events, oldest first; `after` an n that an earlier call returned. */
+export const recent = async (db: Queryable, { after = 0, limit = 100 }: { after?: number; limit?: number }) =>
+  (
+    await db.query<{ n: number; ce: Envelope }>(
+      'select n, ce from (select n, ce from outbox where n > $1 order by n desc limit $2) newest order by n',
+      [after, limit],
+    )
+  ).rows

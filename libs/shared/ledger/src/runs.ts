@@ -1,0 +1,649 @@
+// Runs: birth, dispatch, claim, lease, end. This file alone changes a run's state; every change leaves its row in `history` in the same transaction.
+//
+//   (birth) ──► queued ──claim──► running ──► succeeded | failed | timed_out | cancelled | refused
+//      │          ▲ ▲                │  │
+//      │          │ └─wake── parked ◄┘  └─ retry, later, release, lost ──► queued (dispatch + 1)
+//      └──► skipped | refused        queued, parked, awaiting_approval ──► cancelled | timed_out | skipped | refused
+//
+// Times are the ledger's own (`now()`), except slots and windows, which come from the caller's clock.
+
+import type { Envelope } from '@dbops/contract/envelope'
+import type { Failure } from '@dbops/contract/failure'
+import { v7 as uuidv7 } from 'uuid'
+import { recordArtifact, type Sealed } from './artifacts.ts'
+import type { Queryable } from './ledger.ts'
+import { publish } from './outbox.ts'
+
+export const unfinished = ['awaiting_approval', 'queued', 'running', 'parked'] as const
+export const final = ['succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped'] as const
+export const states = [...unfinished, ...final] as const
+export type State = (typeof states)[number]
+export type FinalState = (typeof final)[number]
+export const isFinal = (state: State): state is FinalState => (final as readonly string[]).includes(state)
+
+export interface Lock {
+  name: string
+  exclusive: boolean
+}
+/** What was decided at the birth: a resumed run does what was decided then, whatever the configuration says now. */
+export interface Spec {
+  params: Record<string, unknown>
+  entries: Record<string, unknown>
+  window?: { name: string; atEnd: 'finish' | 'stop' }
+  /** Of a recovery: the run and the fences whose places it looks after. */
+  recovers?: { run: string; bornAt: string }
+}
+export interface Run {
+  id: string
+  task: string
+  engine: string
+  lane: string
+  target: string | null
+  mode: 'do' | 'plan' | 'recover'
+  state: State
+  cause: { kind: string; [key: string]: unknown }
+  actor: string
+  parent: string | null
+  schedule: string | null
+  slot: Date | null
+  slotTo: Date | null
+  slots: number
+  operation: string
+  spec: Spec
+  priority: number
+  queuedAt: Date
+  notBefore: Date
+  startBy: Date | null
+  validUntil: Date
+  startedAt: Date | null
+  finishedAt: Date | null
+  dispatch: number
+  dispatchedAt: Date | null
+  waitingFor: string | null
+  waitingSince: Date | null
+  attempt: number
+  attempts: number
+  losses: number
+  retry: 'restart' | 'resume' | 'never'
+  backoffMs: number
+  timeoutMs: number
+  recovers: boolean
+  fence: number | null
+  worker: string | null
+  attemptAt: Date | null
+  leaseUntil: Date | null
+  guarded: boolean
+  cancelAsked: Date | null
+  cancelActor: string | null
+  stateKept: Record<string, unknown> | null
+  progress: Record<string, unknown> | null
+  plan: unknown
+  policy: Record<string, unknown> | null
+  result: Record<string, unknown> | null
+  evidence: Record<string, unknown> | null
+  error: Failure | null
+}
+
+const camel =
+  'id task engine lane target mode state cause actor parent schedule slot slotTo slots operation spec priority queuedAt notBefore startBy validUntil startedAt finishedAt dispatch dispatchedAt waitingFor waitingSince attempt attempts losses retry backoffMs timeoutMs recovers fence worker attemptAt leaseUntil guarded cancelAsked cancelActor stateKept progress plan policy result evidence error'.split(
+    ' ',
+  )
+/** The columns of a run under the names that the code uses; `r.` is the table. */
+export const columns = camel.map(name => `r.${name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)} as "${name}"`).join(', ')
+
+// ───────────────────────────────────────────────────────────── birth
+
+export interface Birth {
+  id: string
+  task: string
+  engine: string
+  lane: string
+  target: string | null
+  mode: 'do' | 'plan' | 'recover'
+  cause: { kind: string; [key: string]: unknown }
+  actor: string
+  parent?: string
+  schedule?: string
+  slot?: Date
+  operation: string
+  spec: Spec
+  locks: Lock[]
+  priority: number
+  notBefore: Date
+  startBy?: Date
+  validUntil: Date
+  attempts: number
+  retry: string
+  backoffMs: number
+  timeoutMs: number
+  recovers: boolean
+  policy?: Record<string, unknown>
+}
+
+const insertRun = `
+  with born as (
+    insert into runs (id, task, engine, lane, target, mode, state, cause, actor, parent, schedule, slot, operation, spec, priority, not_before, start_by,
+                      valid_until, attempts, retry, backoff_ms, timeout_ms, recovers, policy, error, finished_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, case when $7 = 'refused' then now() end)
+    on conflict do nothing
+    returning id, target, state
+  ), locks as (
+    insert into run_locks (target, name, run, exclusive)
+    select born.target, lock.name, born.id, lock.exclusive
+    from born, jsonb_to_recordset($26::jsonb) as lock (name text, exclusive boolean)
+    where born.target is not null and born.state = 'queued'
+  ), told as (
+    insert into history (run, event, detail) select id, 'born', jsonb_build_object('state', state, 'cause', $8::jsonb, 'actor', $9::text) from born
+  )
+  select id, pg_notify('dbops_queued', '') from born`
+
+/** Brings a run into the world, `queued` or (with an error) `refused`. False when the slot was born before: by another scheduler, or by this one's lost reply. */
+export async function bear(db: Queryable, b: Birth, error?: Failure): Promise<boolean> {
+  const state = error ? 'refused' : 'queued'
+  const { rows } = await db.query(insertRun, [
+    b.id,
+    b.task,
+    b.engine,
+    b.lane,
+    b.target,
+    b.mode,
+    state,
+    b.cause,
+    b.actor,
+    b.parent ?? null,
+    b.schedule ?? null,
+    b.slot ?? null,
+    b.operation,
+    b.spec,
+    b.priority,
+    b.notBefore,
+    b.startBy ?? null,
+    b.validUntil,
+    b.attempts,
+    b.retry,
+    b.backoffMs,
+    b.timeoutMs,
+    b.recovers,
+    b.policy ?? null,
+    error ?? null,
+    JSON.stringify(b.locks),
+  ])
+  return rows.length > 0
+}
+
+export interface Skip {
+  schedule: string
+  target: string | null
+  task: string
+  engine: string
+  lane: string
+  operation: string
+  reason: string
+  from: Date
+  to: Date
+  slots: number
+}
+
+const newestOfSchedule = `
+  select id, state, error ->> 'code' as reason from runs
+  where schedule = $1 and coalesce(target, '') = coalesce($2, '') and slot is not null
+  order by slot desc limit 1`
+const extendSkip = `update runs set slot_to = $2, slots = slots + $3, finished_at = now(), error = $4 where id = $1`
+const insertSkip = `
+  with born as (
+    insert into runs (id, task, engine, lane, target, mode, state, cause, actor, schedule, slot, slot_to, slots, operation, valid_until, attempts, retry, backoff_ms, timeout_ms, error, finished_at)
+    values ($1, $2, $3, $4, $5, 'do', 'skipped', '{"kind": "schedule"}', 'scheduler', $6, $7, $8, $9, $10, now(), 0, 'never', 0, 0, $11, now())
+    on conflict do nothing returning id
+  )
+  insert into history (run, event, detail) select id, 'skipped', $11::jsonb from born`
+
+/** Records slots that will not be run. Slots that follow one another for one reason are one row. The caller holds the schedule's row. */
+export async function skip(db: Queryable, s: Skip, why: Failure): Promise<void> {
+  const { rows } = await db.query<{ id: string; state: State; reason: string }>(newestOfSchedule, [s.schedule, s.target])
+  const last = rows[0]
+  if (last?.state === 'skipped' && last.reason === s.reason) await db.query(extendSkip, [last.id, s.to, s.slots, why])
+  else await db.query(insertSkip, [uuidv7(), s.task, s.engine, s.lane, s.target, s.schedule, s.from, s.to, s.slots, s.operation, why])
+}
+
+const unfinishedOfSchedule = `
+  select id from runs where schedule = $1 and coalesce(target, '') = coalesce($2, '') and state in ('awaiting_approval', 'queued', 'running', 'parked') limit 1`
+
+/** The run of this schedule and target that has not ended yet, if there is one. */
+export const unfinishedOf = async (db: Queryable, schedule: string, target: string | null): Promise<string | undefined> =>
+  (await db.query<{ id: string }>(unfinishedOfSchedule, [schedule, target])).rows[0]?.id
+
+// ───────────────────────────────────────────────────────────── dispatch
+
+// One dispatcher at a time, whoever it is; nobody waits for the other.
+const dispatcherLock = `select pg_try_advisory_xact_lock(7305219) as mine`
+const wakeParked = `
+  with woken as (
+    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null where state = 'parked' and not_before <= now() and cancel_asked is null
+    returning id, attempt, fence
+  )
+  insert into history (run, event, attempt, fence) select id, 'woken', attempt, fence from woken`
+
+// A lock of mine that another holds, or that another wants who comes before me. A run whose back-off is not over wants nothing yet.
+const blocker = `
+  select other.run, other.name, other.held from run_locks mine
+  join run_locks other on other.target = mine.target and other.name = mine.name and other.run <> mine.run and (other.exclusive or mine.exclusive)
+  join runs o on o.id = other.run
+  where mine.run = r.id and not mine.held
+    and (other.held or (o.state = 'queued' and o.not_before <= now()
+         and (o.dispatched_at is not null or o.priority > r.priority or (o.priority = r.priority and (o.queued_at, o.id) < (r.queued_at, r.id)))))
+  order by other.held desc limit 1`
+const underRecovery = `select 1 from runs c where c.parent = r.id and c.mode = 'recover' and c.state in ('queued', 'running', 'parked')`
+const waitingRuns = `r.state = 'queued' and r.dispatched_at is null and r.not_before <= now() and r.valid_until > now()`
+const active = `
+  select target, lane, count(*) as runs from runs
+  where mode <> 'recover' and (state = 'running' or (state = 'queued' and dispatched_at is not null)) and target is not null
+  group by target, lane`
+const outstanding = `select engine, lane, count(*) as jobs from runs where state = 'queued' and dispatched_at is not null group by engine, lane`
+
+const dispatchable = `
+  with active as (${active}), outstanding as (${outstanding}), free as (
+    select r.*, row_number() over (partition by r.target, r.lane, r.mode = 'recover' order by r.priority desc, r.queued_at, r.id) as in_target,
+           row_number() over (partition by r.engine, r.lane order by r.priority desc, r.queued_at, r.id) as in_queue
+    from runs r where ${waitingRuns} and not exists (${underRecovery}) and not exists (${blocker})
+  )
+  select ${columns} from free r
+  left join targets t on t.name = r.target
+  left join active a on a.target = r.target and a.lane = r.lane
+  left join outstanding q on q.engine = r.engine and q.lane = r.lane
+  where (r.target is null or r.mode = 'recover' or r.in_target + coalesce(a.runs, 0) <= case r.lane when 'heavy' then t.heavy else t.light end)
+    and r.in_queue + coalesce(q.jobs, 0) <= $1
+  order by r.priority desc, r.queued_at, r.id`
+const markDispatched = `
+  with sent as (
+    update runs set dispatched_at = now(), offered_at = now(), waiting_for = null, waiting_since = null
+    where id = any ($1) and state = 'queued' and dispatched_at is null
+    returning id, attempt
+  )
+  insert into history (run, event, attempt) select id, 'dispatched', attempt from sent`
+const explainWaiting = `
+  with head as (
+    select r.* from runs r where ${waitingRuns} order by r.priority desc, r.queued_at, r.id limit 500
+  ), why as (
+    select r.id, coalesce(
+      (select 'recovery of its lost attempt' where exists (${underRecovery})),
+      (select case when b.held then 'lock ' || b.name || ', held by ' else 'lock ' || b.name || ', after ' end || right(b.run::text, 8) from (${blocker}) b),
+      (select 'a free place on ' || r.target || ' (' || r.lane || ')' where r.target is not null)) as reason
+    from head r
+  )
+  update runs u set waiting_for = why.reason, waiting_since = case when u.waiting_for is null then now() else coalesce(u.waiting_since, now()) end
+  from why where u.id = why.id and u.waiting_for is distinct from why.reason and why.reason is not null`
+const postpone = `
+  with later as (
+    update runs set not_before = $2, waiting_for = $3, waiting_since = coalesce(waiting_since, now()), policy = $4 where id = $1 and state = 'queued' returning id, attempt
+  )
+  insert into history (run, event, attempt, detail) select id, 'postponed', attempt, $4::jsonb from later`
+
+export type Verdict =
+  | { verdict: 'allow' }
+  | { verdict: 'wait'; until: Date; reason: string; rule: string }
+  | { verdict: 'refuse'; reason: string; rule: string; hint?: string }
+
+/**
+ * Chooses what may begin now, in the order of priority and age: at most `perQueue` jobs lie in a queue, no target is above its cap, and a lock has one taker.
+ * `judge` is the policy; what it refuses is for the caller to end (`refuseQueued`). Null when another process is dispatching at this moment.
+ */
+export async function dispatch(
+  db: Queryable,
+  perQueue: number,
+  judge: (run: Run) => Verdict,
+): Promise<{ sent: Run[]; refused: { run: Run; verdict: Verdict }[] } | null> {
+  const { rows: lock } = await db.query<{ mine: boolean }>(dispatcherLock)
+  if (!lock[0]!.mine) return null
+  await db.query(wakeParked)
+  const { rows } = await db.query<Run>(dispatchable, [perQueue])
+  const sent: Run[] = []
+  const refused: { run: Run; verdict: Verdict }[] = []
+  for (const run of rows) {
+    const verdict: Verdict = run.mode === 'recover' ? { verdict: 'allow' } : judge(run)
+    if (verdict.verdict === 'allow') sent.push(run)
+    else if (verdict.verdict === 'wait') await db.query(postpone, [run.id, verdict.until, verdict.reason, verdict])
+    else refused.push({ run, verdict })
+  }
+  if (sent.length) await db.query(markDispatched, [sent.map(run => run.id)])
+  return { sent, refused }
+}
+
+/** Writes down, for the runs that wait, what each waits for. */
+export const explainWaits = (db: Queryable) => db.query(explainWaiting)
+
+const offerAgain = `
+  update runs r set offered_at = now() from (
+    select id from runs where state = 'queued' and dispatched_at is not null and offered_at < now() - $1 * interval '1 ms' order by offered_at limit 200 for update skip locked
+  ) due where r.id = due.id
+  returning ${columns}`
+
+/** Runs whose job was put into Redis more than `age` ms ago and that nobody has claimed: to be put there again under the same id. */
+export const unclaimed = async (db: Queryable, age: number): Promise<Run[]> => (await db.query<Run>(offerAgain, [age])).rows
+
+// ───────────────────────────────────────────────────────────── claim
+
+const lockTarget = `select r.target from runs r join targets t on t.name = r.target where r.id = $1 for update of t`
+const findClaimable = `
+  select ${columns}, r.delivery = $4 as "mine",
+    (r.state = 'queued' and r.dispatch = $2 and r.task = any ($3) and now() < r.valid_until and r.not_before <= now() and not exists (${underRecovery})) as "free",
+    (select case when b.held then 'lock ' || b.name || ', held by ' else 'lock ' || b.name || ', after ' end || right(b.run::text, 8) from (
+       select other.run, other.name, other.held from run_locks mine
+       join run_locks other on other.target = mine.target and other.name = mine.name and other.run <> mine.run and (other.exclusive or mine.exclusive)
+       where mine.run = r.id and not mine.held and other.held limit 1) b) as "blocked",
+    (r.target is not null and r.mode <> 'recover' and
+      (select count(*) from runs o where o.target = r.target and o.lane = r.lane and o.state = 'running' and o.mode <> 'recover') >=
+      (select case r.lane when 'heavy' then t.heavy else t.light end from targets t where t.name = r.target)) as "full"
+  from runs r where r.id = $1 for update`
+const takeRun = `
+  with taken as (
+    update runs r set state = 'running', attempt = attempt + 1, fence = nextval('fences'), worker = $2, delivery = $3, attempt_at = now(), guarded = false,
+      started_at = coalesce(started_at, now()), lease_until = now() + $4 * interval '1 ms', waiting_for = null, waiting_since = null, progress = null
+    where id = $1 and state = 'queued' returning r.*
+  ), locked as (
+    update run_locks set held = true where run = $1
+  ), told as (
+    insert into history (run, event, attempt, fence, worker) select id, 'claimed', attempt, fence, worker from taken
+  )
+  select ${columns} from taken r`
+const sendBack = `
+  with back as (
+    update runs set dispatch = dispatch + 1, dispatched_at = null, waiting_for = $2, waiting_since = coalesce(waiting_since, now()) where id = $1 and state = 'queued' returning id, attempt
+  )
+  insert into history (run, event, attempt, detail) select id, 'sent_back', attempt, jsonb_build_object('waitingFor', $2::text) from back`
+const lostOnTarget = `select fence from lost_fences where target = $1 order by fence`
+
+export interface Delivery {
+  run: string
+  dispatch: number
+  /** A uuid of this delivery: a repeated call of the same delivery, whose reply was lost, gets the same answer. */
+  key: string
+  worker: string
+  tasks: string[]
+  leaseMs: number
+}
+export type Claim = { kind: 'claimed'; run: Run; lostFences: number[] } | { kind: 'stale' } | { kind: 'waits'; for: string }
+
+/**
+ * Takes a run in hand: one transaction, serialised per target by the target's row. A job that the ledger does not know in this state is stale and is dropped.
+ * Costs an attempt (given back by `park`, `later` and `release`).
+ */
+export async function claim(db: Queryable, d: Delivery): Promise<Claim> {
+  await db.query(lockTarget, [d.run])
+  const { rows } = await db.query<Run & { mine: boolean; free: boolean; blocked: string | null; full: boolean }>(findClaimable, [
+    d.run,
+    d.dispatch,
+    d.tasks,
+    d.key,
+  ])
+  const found = rows[0]
+  if (!found) return { kind: 'stale' }
+  const lostFences = async () =>
+    found.target ? (await db.query<{ fence: number }>(lostOnTarget, [found.target])).rows.map(row => row.fence) : []
+  if (found.state === 'running' && found.mine) return { kind: 'claimed', run: found, lostFences: await lostFences() }
+  if (!found.free) return { kind: 'stale' }
+  const waits = found.blocked ?? (found.full ? `a free place on ${found.target} (${found.lane})` : undefined)
+  if (waits) {
+    await db.query(sendBack, [d.run, waits])
+    return { kind: 'waits', for: waits }
+  }
+  const { rows: taken } = await db.query<Run>(takeRun, [d.run, d.worker, d.key, d.leaseMs])
+  return { kind: 'claimed', run: taken[0]!, lostFences: await lostFences() }
+}
+
+/** Strikes fences off the list once no session of theirs is left in the target. */
+export const evicted = (db: Queryable, target: string, fences: number[]) =>
+  db.query('delete from lost_fences where target = $1 and fence = any ($2)', [target, fences])
+
+// ───────────────────────────────────────────────────────────── while it runs
+
+const renewLeases = `
+  update runs set lease_until = now() + $2 * interval '1 ms'
+  where fence = any ($1) and state = 'running' and now() < least(attempt_at + timeout_ms * interval '1 ms', valid_until) + 2 * $2 * interval '1 ms'
+  returning fence, cancel_asked as "cancelAsked", cancel_actor as "cancelActor"`
+
+export interface Beat {
+  fence: number
+  cancelAsked: Date | null
+  cancelActor: string | null
+}
+/** Renews the leases of one process, in one statement, and brings what people asked of its runs. A fence that is not in the answer is superseded. Not past the deadline and two leases' grace. */
+export const heartbeat = async (db: Queryable, fences: number[], leaseMs: number): Promise<Beat[]> =>
+  (await db.query<Beat>(renewLeases, [fences, leaseMs])).rows
+
+const keepState = `update runs set state_kept = $2 where fence = $1 and state = 'running' returning id`
+const keepProgress = `update runs set progress = $2 where fence = $1 and state = 'running' returning id`
+const keepPlan = `update runs set plan = $2 where fence = $1 and state = 'running' returning id`
+const markGuarded = `update runs set guarded = true where fence = $1 and state = 'running' returning id`
+
+const touched = async (db: Queryable, sql: string, values: unknown[]) => (await db.query(sql, values)).rows.length > 0
+/** Each returns false when the attempt is superseded. */
+export const saveState = (db: Queryable, fence: number, state: unknown) => touched(db, keepState, [fence, state])
+export const saveProgress = (db: Queryable, fence: number, progress: unknown) => touched(db, keepProgress, [fence, progress])
+export const savePlan = (db: Queryable, fence: number, plan: unknown) => touched(db, keepPlan, [fence, JSON.stringify(plan)])
+export const saveGuarded = (db: Queryable, fence: number) => touched(db, markGuarded, [fence])
+
+// ───────────────────────────────────────────────────────────── end
+
+const endRun = `
+  with ended as (
+    update runs set state = $2, result = $3, evidence = $4, error = $5, finished_at = now(), lease_until = null, waiting_for = null
+    where fence = $1 and state = 'running' returning id, attempt, fence, worker
+  ), freed as (
+    delete from run_locks where run in (select id from ended)
+  ), told as (
+    insert into history (run, event, attempt, fence, worker, detail) select id, $2, attempt, fence, worker, $5::jsonb from ended
+  )
+  select id from ended`
+const stateUnderFence = `select state from runs where fence = $1`
+
+export interface End {
+  fence: number
+  state: FinalState
+  result?: Record<string, unknown> | null
+  evidence?: Record<string, unknown> | null
+  error?: Failure | null
+  events: Envelope[]
+  artifact?: Sealed
+}
+/** Ends an attempt's run with its events, in the caller's transaction. `already`: it had been done, the reply was lost. `superseded`: this attempt has nothing to say any more, nothing is written. */
+export async function end(db: Queryable, e: End): Promise<'ended' | 'already' | 'superseded'> {
+  const { rows } = await db.query(endRun, [e.fence, e.state, e.result ?? null, e.evidence ?? null, e.error ?? null])
+  if (!rows.length) {
+    const { rows: now } = await db.query<{ state: State }>(stateUnderFence, [e.fence])
+    return now[0] && isFinal(now[0].state) ? 'already' : 'superseded'
+  }
+  if (e.artifact) await recordArtifact(db, e.artifact)
+  await publish(db, e.events)
+  await db.query(`select pg_notify('dbops_queued', '')`)
+  return 'ended'
+}
+
+const backToQueue = `
+  with back as (
+    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null, lease_until = null, not_before = now() + $2 * interval '1 ms',
+      attempt = attempt - case when $3 then 1 else 0 end, waiting_for = $4, waiting_since = case when $4::text is null then null else now() end, error = coalesce($5, error)
+    where fence = $1 and state = 'running' returning id, attempt, fence, worker
+  ), unheld as (
+    update run_locks set held = false where run in (select id from back)
+  ), told as (
+    insert into history (run, event, attempt, fence, worker, detail) select id, $6, attempt, fence, worker, $5::jsonb from back
+  )
+  select id, pg_notify('dbops_queued', '') from back`
+
+/** Back to the queue after `after` ms: `retry` counts the attempt; `later`, `released` (orderly stop) and `waits` (another installation holds the lock) give it back. */
+export const requeue = (
+  db: Queryable,
+  r: { fence: number; after: number; as: 'retry' | 'later' | 'released' | 'waits'; waitingFor?: string; error?: Failure },
+) => touched(db, backToQueue, [r.fence, r.after, r.as !== 'retry', r.waitingFor ?? null, r.error ?? null, r.as])
+
+const parkRun = `
+  with parked as (
+    update runs set state = 'parked', attempt = attempt - 1, lease_until = null, not_before = $2, state_kept = coalesce($3, state_kept), waiting_for = 'work outside, looked at again at its time', waiting_since = now()
+    where fence = $1 and state = 'running' returning id, attempt, fence, worker
+  )
+  , told as (insert into history (run, event, attempt, fence, worker, detail) select id, 'parked', attempt, fence, worker, jsonb_build_object('until', $2::timestamptz) from parked)
+  select id from parked`
+/** Gives the worker back until `until`; the locks stay held. */
+export const park = (db: Queryable, fence: number, until: Date, state?: unknown) => touched(db, parkRun, [fence, until, state ?? null])
+
+// ───────────────────────────────────────────────────────────── ends of runs that nobody has in hand
+
+const endIdle = `
+  with ended as (
+    update runs set state = $2, error = $3, finished_at = now(), waiting_for = null, policy = coalesce($4, policy)
+    where id = $1 and state in ('awaiting_approval', 'queued', 'parked') returning id, attempt, fence
+  ), freed as (
+    delete from run_locks where run in (select id from ended)
+  ), told as (
+    insert into history (run, event, attempt, fence, detail) select id, $2, attempt, fence, $3::jsonb from ended
+  )
+  select id from ended`
+/** Ends a run that waits. False when it has begun, or ended, meanwhile. */
+export async function endWaiting(
+  db: Queryable,
+  run: Run,
+  state: FinalState,
+  error: Failure | null,
+  events: Envelope[],
+  policy?: unknown,
+): Promise<boolean> {
+  // What a parked run left changed in the world is put back before its locks are free.
+  if (run.state === 'parked' && run.mode === 'do' && run.recovers) await handToRecovery(db, run.id)
+  if (!(await touched(db, endIdle, [run.id, state, error, policy ?? null]))) return false
+  await publish(db, events)
+  await db.query(`select pg_notify('dbops_queued', '')`)
+  return true
+}
+
+const askCancel = `
+  with asked as (
+    update runs set cancel_asked = coalesce(cancel_asked, now()), cancel_actor = coalesce(cancel_actor, $2) where id = $1 and state = 'running' returning id, attempt, fence, worker
+  )
+  , told as (insert into history (run, event, attempt, fence, worker, detail) select id, 'cancel_asked', attempt, fence, worker, jsonb_build_object('actor', $2::text) from asked)
+  select id, pg_notify('dbops_cancel', fence::text) from asked, lateral (select fence) f`
+/** Asks the process that has the run in hand to stop it. False when none has. */
+export const requestCancel = (db: Queryable, run: string, actor: string) => touched(db, askCancel, [run, actor])
+
+// ───────────────────────────────────────────────────────────── lost attempts
+
+const passReaper = `
+  update reaper set passed_at = clock_timestamp(),
+    rest_until = case when clock_timestamp() - passed_at > 2 * $1 * interval '1 ms' then clock_timestamp() + $2 * interval '1 ms' else rest_until end
+  returning rest_until > clock_timestamp() as resting`
+/** Notes a pass of the reaper. True: a pass came late (the ledger was away, or nobody reaped), so for one lease nobody reaps, that living processes may speak first. */
+export const reaperRests = async (db: Queryable, reapMs: number, leaseMs: number): Promise<boolean> =>
+  (await db.query<{ resting: boolean }>(passReaper, [reapMs, leaseMs])).rows[0]!.resting
+
+const expiredLeases = `select ${columns} from runs r where r.state = 'running' and r.lease_until < now() order by r.lease_until limit 100 for update skip locked`
+export const expired = async (db: Queryable): Promise<Run[]> => (await db.query<Run>(expiredLeases)).rows
+
+const overdueRuns = `
+  select ${columns} from runs r
+  where (r.state in ('queued', 'parked', 'awaiting_approval') and r.valid_until < now() and r.mode <> 'recover')
+     or (r.state = 'queued' and r.start_by < now() and r.attempt = 0)
+     or (r.state = 'parked' and r.cancel_asked is not null)
+  limit 100 for update skip locked`
+/** Runs that wait past their deadline, or whose slot nobody began within its catch-up. */
+export const overdue = async (db: Queryable): Promise<Run[]> => (await db.query<Run>(overdueRuns)).rows
+
+const loseFence = `insert into lost_fences (target, fence) values ($1, $2) on conflict do nothing`
+const requeueLost = `
+  with back as (
+    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null, lease_until = null, losses = losses + 1, not_before = now() + $2 * interval '1 ms', error = $3
+    where id = $1 and state = 'running' returning id, attempt, fence, worker
+  ), unheld as (
+    update run_locks set held = false where run in (select id from back)
+  )
+  insert into history (run, event, attempt, fence, worker, detail) select id, 'lost', attempt, fence, worker, $3::jsonb from back`
+const endLost = `
+  with ended as (
+    update runs set state = $2, error = $3, finished_at = now(), lease_until = null, losses = losses + 1 where id = $1 and state = 'running' returning id, attempt, fence, worker
+  ), freed as (
+    delete from run_locks where run in (select id from ended)
+  )
+  insert into history (run, event, attempt, fence, worker, detail) select id, 'lost', attempt, fence, worker, $3::jsonb from ended`
+const bearRecovery = `
+  insert into runs (id, task, engine, lane, target, mode, state, cause, actor, parent, operation, spec, priority, valid_until, attempts, retry, backoff_ms, timeout_ms, state_kept)
+  select $2, task, engine, lane, target, 'recover', 'queued', jsonb_build_object('kind', 'recover', 'run', id), 'reaper', id, operation,
+         spec || jsonb_build_object('recovers', jsonb_build_object('run', id, 'bornAt', to_char(queued_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))),
+         9, timestamptz '9999-01-01', 1000000, 'restart', backoff_ms, timeout_ms, state_kept
+  from runs where id = $1`
+const handLocks = `insert into run_locks (target, name, run, exclusive, held) select target, name, $2, exclusive, true from run_locks where run = $1 and held`
+
+export type Fate = { to: 'queued'; after: number; error: Failure } | { to: 'cancelled' | 'timed_out' | 'failed'; error: Failure }
+
+/**
+ * Takes a lost attempt's run away from its process: its fence goes to the list of sessions to end, its locks are freed or handed to a recovery, and it is queued again or ended.
+ * Everything in the caller's transaction.
+ */
+export async function lose(db: Queryable, run: Run, fate: Fate, events: Envelope[]): Promise<void> {
+  if (run.target && run.fence !== null) await db.query(loseFence, [run.target, run.fence])
+  if (run.mode === 'do' && run.recovers) await handToRecovery(db, run.id)
+  if (fate.to === 'queued') await db.query(requeueLost, [run.id, fate.after, fate.error])
+  else await db.query(endLost, [run.id, fate.to, fate.error])
+  await publish(db, events)
+  await db.query(`select pg_notify('dbops_queued', '')`)
+}
+
+async function handToRecovery(db: Queryable, run: string) {
+  const id = uuidv7()
+  await db.query(bearRecovery, [run, id])
+  await db.query(handLocks, [run, id])
+  await db.query(`insert into history (run, event, detail) values ($1, 'born', $2)`, [id, { cause: { kind: 'recover', run } }])
+}
+
+const endParent = `
+  with ended as (
+    update runs set state = 'succeeded', result = $2, evidence = $3, error = null, finished_at = now(), dispatched_at = null
+    where id = $1 and state = 'queued' returning id, attempt, fence
+  ), freed as (
+    delete from run_locks where run in (select id from ended)
+  ), told as (
+    insert into history (run, event, attempt, fence, detail) select id, 'adopted', attempt, fence, $2::jsonb from ended
+  )
+  select id from ended`
+/** A recovery found the sealed work of an attempt whose run still waits: that run has succeeded. False when it had ended before. */
+export const succeedByAdoption = (db: Queryable, run: string, result: unknown, evidence: unknown) =>
+  touched(db, endParent, [run, result, evidence])
+
+// ───────────────────────────────────────────────────────────── reading
+
+const byTail = `select ${columns} from runs r where right(id::text, 8) = right($1, 8) and id::text like '%' || $1 order by id desc limit 2`
+
+/** The run whose id ends in `id` (8 characters or more, up to the whole): at most two are returned, to tell an ambiguity. */
+export const find = async (db: Queryable, id: string): Promise<Run[]> => (id.length < 8 ? [] : (await db.query<Run>(byTail, [id])).rows)
+
+export interface Filter {
+  states?: string[]
+  task?: string
+  target?: string
+  since?: Date
+  limit: number
+}
+export const list = async (db: Queryable, f: Filter): Promise<Run[]> => {
+  const sql = `
+    select ${columns} from runs r
+    where ($1::text[] is null or r.state = any ($1)) and ($2::text is null or r.task = $2) and ($3::text is null or r.target = $3) and ($4::timestamptz is null or r.queued_at >= $4)
+    order by r.id desc limit $5`
+  return (await db.query<Run>(sql, [f.states ?? null, f.task ?? null, f.target ?? null, f.since ?? null, f.limit])).rows
+}
+
+export interface HistoryRow {
+  at: Date
+  event: string
+  attempt: number | null
+  fence: number | null
+  worker: string | null
+  detail: unknown
+}
+export const historyOf = async (db: Queryable, run: string): Promise<HistoryRow[]> =>
+  (await db.query<HistoryRow>('select at, event, attempt, fence, worker, detail from history where run = $1 order by n', [run])).rows
+
+/** What waits and what is in hand, per queue. */
+export const queues = async (db: Queryable) =>
+  (
+    await db.query<{ engine: string; lane: string; waiting: number; running: number; parked: number; oldest: Date | null }>(`
+      select engine, lane, count(*) filter (where state = 'queued')::int as waiting, count(*) filter (where state = 'running')::int as running,
+             count(*) filter (where state = 'parked')::int as parked, min(queued_at) filter (where state = 'queued') as oldest
+      from runs where state in ('queued', 'running', 'parked') group by engine, lane order by engine, lane`)
+  ).rows

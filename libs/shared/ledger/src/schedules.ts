@@ -1,0 +1,139 @@
+// Schedules as the ledger knows them, reconciled from the configuration: unchanged means no write, removed means disabled, never deleted.
+import { Refused } from '@dbops/contract/failure'
+import type { Queryable } from './ledger.ts'
+
+/** One schedule on one target, with all that the birth of its runs needs. Milliseconds throughout. */
+export interface ScheduleSpec {
+  cron: string
+  zone: string
+  engine: string
+  lane: string
+  params: Record<string, unknown>
+  entries: Record<string, unknown>
+  operation: string
+  locks: { name: string; exclusive: boolean }[]
+  effect: string
+  misfire: 'latest' | 'skip'
+  catchUpMs: number
+  overlap: 'skip'
+  window?: { name: string; atEnd: 'finish' | 'stop' }
+  jitterMs: number
+  priority: number
+  timeoutMs: number
+  deadlineMs: number
+  attempts: number
+  backoffMs: number
+  retry: string
+  recovers: boolean
+}
+export interface Schedule {
+  name: string
+  target: string | null
+  task: string
+  spec: ScheduleSpec
+  specHash: string
+}
+export interface ScheduleRow extends Schedule {
+  enabled: boolean
+  dueAt: Date | null
+}
+
+const columns = `name, nullif(target, '') as target, task, spec, spec_hash as "specHash", enabled, due_at as "dueAt"`
+
+export const listSchedules = async (db: Queryable): Promise<ScheduleRow[]> =>
+  (await db.query<ScheduleRow>(`select ${columns} from schedules order by name, target`)).rows
+
+/** The schedules whose next slot has come, locked for the caller's transaction; those that another scheduler has in hand are passed over. */
+export const dueSchedules = async (db: Queryable, now: Date, limit: number): Promise<ScheduleRow[]> =>
+  (
+    await db.query<ScheduleRow>(
+      `select ${columns} from schedules where enabled and due_at <= $1 order by due_at limit $2 for update skip locked`,
+      [now, limit],
+    )
+  ).rows
+
+export const setDue = (db: Queryable, s: { name: string; target: string | null }, dueAt: Date | null) =>
+  db.query(`update schedules set due_at = $3 where name = $1 and target = coalesce($2, '')`, [s.name, s.target, dueAt])
+
+const upsert = `
+  insert into schedules (name, target, task, spec, spec_hash, due_at) values ($1, coalesce($2, ''), $3, $4, $5, $6)
+  on conflict (name, target) do update set task = excluded.task, spec = excluded.spec, spec_hash = excluded.spec_hash, enabled = true, due_at = excluded.due_at`
+const disable = `update schedules set enabled = false where name = $1 and target = coalesce($2, '')`
+
+export interface Reconciled {
+  added: string[]
+  changed: string[]
+  disabled: string[]
+}
+/**
+ * Makes the ledger's schedules those of the configuration, in the caller's transaction, which has materialised the slots that were due under the old specs.
+ * Refuses to disable more than half of them without `allowMass`.
+ */
+export async function reconcile(
+  db: Queryable,
+  wanted: Schedule[],
+  nextDue: (s: Schedule) => Date | null,
+  allowMass = false,
+): Promise<Reconciled> {
+  const { rows } = await db.query<ScheduleRow>(`select ${columns} from schedules for update`)
+  const key = (s: { name: string; target: string | null }) => `${s.name} ${s.target ?? ''}`
+  const known = new Map(rows.map(row => [key(row), row]))
+  const kept = new Set(wanted.map(key))
+  const gone = rows.filter(row => row.enabled && !kept.has(key(row)))
+  const standing = rows.filter(row => row.enabled).length
+  if (gone.length > 1 && gone.length * 2 > standing && !allowMass)
+    throw new Refused(`the configuration would disable ${gone.length} of ${standing} schedules`, {
+      code: 'mass_disable',
+      hint: 'if that is meant, start the scheduler once with --allow-mass-disable',
+    })
+  const result: Reconciled = { added: [], changed: [], disabled: gone.map(key) }
+  for (const row of gone) await db.query(disable, [row.name, row.target])
+  for (const schedule of wanted) {
+    const old = known.get(key(schedule))
+    if (old?.enabled && old.specHash === schedule.specHash && old.task === schedule.task) continue
+    result[old ? 'changed' : 'added'].push(key(schedule))
+    await db.query(upsert, [schedule.name, schedule.target, schedule.task, schedule.spec, schedule.specHash, nextDue(schedule)])
+  }
+  return result
+}
+
+export interface Generation {
+  generation: number
+  newestHash: string | null
+}
+/** The generation of a configuration's hash (its newest one), and the hash of the newest generation of all. */
+export async function generations(
+  db: Queryable,
+  hash: string,
+): Promise<{ mine: number | null; newest: { generation: number; hash: string } | null }> {
+  const { rows } = await db.query<{ generation: number }>(
+    'select generation from configs where hash = $1 order by generation desc limit 1',
+    [hash],
+  )
+  const { rows: newest } = await db.query<{ generation: number; hash: string }>(
+    'select generation, hash from configs order by generation desc limit 1',
+  )
+  return { mine: rows[0]?.generation ?? null, newest: newest[0] ?? null }
+}
+export const newGeneration = (db: Queryable, hash: string) => db.query('insert into configs (hash) values ($1)', [hash])
+
+const reconcileLock = 'select pg_advisory_xact_lock(7305220)'
+export const lockReconciling = (db: Queryable) => db.query(reconcileLock)
+
+const upsertTarget = `
+  insert into targets (name, engine, heavy, light, labels) values ($1, $2, $3, $4, $5)
+  on conflict (name) do update set engine = excluded.engine, heavy = excluded.heavy, light = excluded.light, labels = excluded.labels, enabled = true
+  where (targets.engine, targets.heavy, targets.light, targets.labels, targets.enabled) is distinct from (excluded.engine, excluded.heavy, excluded.light, excluded.labels, true)`
+export interface TargetRow {
+  name: string
+  engine: string
+  heavy: number
+  light: number
+  labels: Record<string, string>
+}
+export async function saveTargets(db: Queryable, targets: TargetRow[]): Promise<void> {
+  for (const t of targets) await db.query(upsertTarget, [t.name, t.engine, t.heavy, t.light, t.labels])
+  await db.query('update targets set enabled = false where enabled and name <> all ($1)', [targets.map(t => t.name)])
+}
+export const listTargets = async (db: Queryable): Promise<TargetRow[]> =>
+  (await db.query<TargetRow>('select name, engine, heavy, light, labels from targets where enabled order by name')).rows
