@@ -1,0 +1,34 @@
+// Takes secrets out of text before it reaches a log, an event or a screen.
+
+/** Shorter values are left alone: they would blacken half of every line. */
+const shortest = 4
+const opened = new Set<string>()
+
+/** Remembers a value for `redact`, for the life of the process. Of a connection URL only the password is secret; its host helps at night. */
+export function registerSecret(value: string): void {
+  const url = /^(postgres(ql)?|redis|rediss|bolt(\+s|\+ssc)?|neo4j(\+s|\+ssc)?):\/\//.test(value) ? URL.parse(value) : null
+  if (!url) return remember(value)
+  remember(url.password)
+  try {
+    remember(decodeURIComponent(url.password))
+  } catch {
+    // A stray % means that the password was meant as it stands.
+  }
+}
+
+const remember = (value: string) => {
+  if (value.length >= shortest) opened.add(value)
+}
+
+/**
+ * The text without passwords in URLs (`scheme://user:***@host`), without `password=…` pairs, and without every secret that this process has
+ * opened or that `secrets` lists (those of at least 4 characters).
+ */
+export function redact(text: string, secrets: Iterable<string> = []): string {
+  // The longest first, so that a secret that is part of another leaves no rest of it.
+  const values = [...opened, ...[...secrets].filter(value => value.length >= shortest)].sort((a, b) => b.length - a.length)
+  return values
+    .reduce((rest, value) => rest.replaceAll(value, '***'), text)
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/]*):[^\s@/]+@/gi, '$1:***@')
+    .replace(/\b((?:pg)?passw(?:or)?d|pwd|secret|token)("?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&}]+)/gi, '$1$2***')
+}
