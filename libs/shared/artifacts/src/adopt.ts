@@ -15,7 +15,7 @@ export async function findSealed(
   { damaged = () => {}, signal }: { damaged?: (place: string, problem: Problem) => void; signal?: AbortSignal } = {},
 ): Promise<{ place: string; manifest: Manifest } | undefined> {
   const places = await Array.fromAsync(placesIn(store, runPlace))
-  places.sort((a, b) => (a.parts.fence < b.parts.fence ? 1 : -1))
+  places.sort((a, b) => b.parts.fence - a.parts.fence)
   for (const { place, files } of places) {
     signal?.throwIfAborted()
     if (!files.some(({ path }) => path === `${place}/${manifestFile}`)) continue

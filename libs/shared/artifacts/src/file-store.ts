@@ -29,7 +29,7 @@ export async function openFileStore(name: string, url: URL, reserve: number): Pr
       hint: 'write file:///absolute/folder, with three slashes',
     })
   const store = new FileStore(name, url, reserve)
-  await store.check()
+  await store.prepare()
   return store
 }
 
@@ -44,6 +44,14 @@ class FileStore implements Store {
     this.location = url.href.replace(/\/+$/, '')
     this.reserve = reserve
     this.#root = fileURLToPath(url)
+  }
+
+  /** Makes the folder of drafts beforehand: in a store that has become full a file without content can still be made, a folder mostly not. */
+  async prepare(): Promise<void> {
+    await this.check()
+    await mkdir(join(this.#root, drafts), { mode: folderMode }).catch(async (error: unknown) => {
+      if (!isCode(error, 'EEXIST', 'ENOSPC', 'EDQUOT')) throw await this.#told(error, '')
+    })
   }
 
   async check(): Promise<void> {

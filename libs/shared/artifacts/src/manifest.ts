@@ -18,13 +18,13 @@ const head = z.looseObject({
   formatVersion: z.literal(1),
   id: z.uuid(),
   run: z.uuid(),
-  fence: z.string().regex(/^\d{1,19}$/),
+  fence: z.int().min(1),
   task: z.string(),
   environment: z.string(),
   engine: z.enum(engines),
   target: z.string(),
   kind: z.string(),
-  name: z.string().optional().describe('the entry of the configuration that asked for it'),
+  name: z.string().describe('the entry of the configuration that asked for it, else its operation'),
   operation: z.string(),
   bornAt: time,
   startedAt: time,
@@ -71,18 +71,19 @@ export type ManifestHead = z.input<typeof head>
 export type ManifestFile = z.infer<typeof storedFile>
 export type Described = z.infer<typeof described>
 
-/** In place of a manifest: nothing can be sealed here any more. */
+/** In place of a manifest: nothing can be sealed here any more. An empty file says the same: a full store has room for a name only. */
 export const voidNote = z.looseObject({
   void: z.literal(true),
-  by: z.string().describe('the fence of the attempt that voided it, or the service that swept'),
-  at: time,
+  by: z.string().optional().describe('the fence of the attempt that voided it, or the service that swept'),
+  at: time.optional(),
   reason: z.string(),
 })
+const bareName: VoidNote = { void: true, reason: 'swept while the store was full' }
 export type VoidNote = z.infer<typeof voidNote>
 
 /** A task's description, checked when it is given and not after an hour of dumping: known keys by their shape, all others into `facts`. */
 export function parseDescribed(facts: Record<string, unknown>): { described: Described; facts: Record<string, unknown> } {
-  // A round trip: what is described later cannot change any more, dates become ISO 8601, and bigints (fences, log positions) their digits.
+  // A round trip: what is described later cannot change any more, dates become ISO 8601, and bigints (log positions) their digits.
   const entries = Object.entries(JSON.parse(toJson(facts)) as Record<string, unknown>)
   const known = Object.fromEntries(entries.filter(([key]) => key in described.shape))
   const parsed = described.safeParse(known)
@@ -104,6 +105,7 @@ export const toJson = (value: unknown) =>
 export async function readManifest(store: Store, place: string): Promise<'none' | { void: VoidNote } | { manifest: Manifest }> {
   const text = await readText(store, `${place}/${manifestFile}`)
   if (text === undefined) return 'none'
+  if (text === '') return { void: bareName }
   const where = `${store.location}/${place}/${manifestFile}`
   const content = parseJson(text, where)
   if (isRecord(content) && content['void'] === true) return { void: parseAs(voidNote, content, where) }
@@ -114,7 +116,7 @@ export async function readManifest(store: Store, place: string): Promise<'none' 
     })
   const found = parseAs(manifest, content, where)
   const parts = parsePlace(place)
-  if (parts && (parts.run !== found.run || String(parts.fence) !== found.fence))
+  if (parts && (parts.run !== found.run || parts.fence !== found.fence))
     throw damaged(where, `it belongs to run ${found.run}, fence ${found.fence}`)
   return { manifest: found }
 }

@@ -11,13 +11,13 @@ export interface PlaceParts {
   /** To the second; a place keeps no more of it. */
   bornAt: Date
   run: string
-  fence: bigint
+  fence: number
 }
 
 /** Redis is not backed up, by decision, and has no folder. */
 const folders: Partial<Record<Engine, string>> = { pg: 'postgres', neo4j: 'neo4j' }
 const shape =
-  /^([a-z][a-z0-9-]*)\/(postgres|neo4j)\/([a-z][a-z0-9-]*)\/([a-z][a-z0-9-]*)\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/(\d{1,19})$/
+  /^([a-z][a-z0-9-]*)\/(postgres|neo4j)\/([a-z][a-z0-9-]*)\/([a-z][a-z0-9-]*)\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/([1-9]\d{0,14})$/
 const depth = 6
 
 /** Throws a Problem `bad_path` when a part could not be read back. */
@@ -26,7 +26,7 @@ export function placeOf(parts: PlaceParts): string {
   if (!parsePlace(place))
     throw new Problem(`${place} is no place for an artifact`, {
       code: 'bad_path',
-      hint: 'environment, target and kind have lower-case letters, digits and hyphens and begin with a letter; run is a uuid, fence no more than 19 digits',
+      hint: 'environment, target and kind have lower-case letters, digits and hyphens and begin with a letter; run is a uuid, fence a whole number from 1',
     })
   return place
 }
@@ -47,7 +47,7 @@ export function parsePlace(place: string): PlaceParts | undefined {
   const bornAt = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
   if (Number.isNaN(bornAt.getTime())) return undefined
   const engine = folder === 'postgres' ? 'pg' : 'neo4j'
-  return { environment: environment!, engine, target: target!, kind: kind!, bornAt, run: run!, fence: BigInt(fence!) }
+  return { environment: environment!, engine, target: target!, kind: kind!, bornAt, run: run!, fence: Number(fence) }
 }
 
 export interface Place {

@@ -1,4 +1,5 @@
 // Removes what attempts left behind that did not come to their manifest. The name of the manifest is taken first, so that nobody can seal files that go.
+import { Problem } from '@dbops/contract/failure'
 import { isDamage, manifestFile, readManifest, toJson, type VoidNote } from './manifest.ts'
 import { type Place, placesIn } from './place.ts'
 import type { Store } from './store.ts'
@@ -21,7 +22,7 @@ export interface Swept {
  */
 export async function voidAndSweep(store: Store, place: string, { by, at, reason }: Sweeper): Promise<'sealed' | 'damaged' | Swept> {
   const note: VoidNote = { void: true, by, at: at.toISOString(), reason }
-  if (!(await store.putExclusive(`${place}/${manifestFile}`, toJson(note)))) {
+  if (!(await takeName(store, `${place}/${manifestFile}`, note))) {
     const standing = await standingAt(store, place)
     if (standing !== 'void') return standing
   }
@@ -35,6 +36,16 @@ export async function voidAndSweep(store: Store, place: string, { by, at, reason
   return swept
 }
 
+/** Room is what a sweep makes, so it must not need any: in a full store the bare name, without a byte in it, stands for the note. */
+async function takeName(store: Store, path: string, note: VoidNote): Promise<boolean> {
+  try {
+    return await store.putExclusive(path, toJson(note))
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'store_full') throw error
+    return store.putExclusive(path, '')
+  }
+}
+
 /** How long a note stays after its place was voided: far beyond any run's deadline, so that no sleeper wakes up to a free name. */
 export const voidKept = 7 * 24 * 3_600_000
 
@@ -42,7 +53,7 @@ export interface SweepScope {
   /** Folder of the store to look below; `''`: all of it. */
   prefix: string
   /** Whether the ledger still has an attempt in hand under this fence. An answer that fails ends the sweep. */
-  isLive: (run: string, fence: bigint) => Promise<boolean>
+  isLive: (run: string, fence: number) => Promise<boolean>
   /** Places in which something was written after this are left for a later sweep. */
   olderThan: Date
   by: string
@@ -53,7 +64,7 @@ export interface SweepScope {
 export interface Leftover extends Swept {
   place: string
   run: string
-  fence: bigint
+  fence: number
   reason: string
   /** The place goes altogether, with the note of an earlier sweep. */
   whole: boolean
@@ -87,16 +98,18 @@ async function reasonToSweep(
   { place, parts, files }: Place,
   { isLive, olderThan, now }: SweepScope,
 ): Promise<{ reason: string; whole: boolean } | undefined> {
-  const lastWrite = new Date(Math.max(...files.map(({ modifiedAt }) => modifiedAt.getTime())))
-  if (!files.some(({ path }) => path === `${place}/${manifestFile}`)) {
+  const lastWrite = files.map(({ modifiedAt }) => modifiedAt).reduce((a, b) => (a > b ? a : b))
+  const marker = files.find(({ path }) => path === `${place}/${manifestFile}`)
+  if (!marker) {
     if (lastWrite >= olderThan || (await isLive(parts.run, parts.fence))) return undefined
     return { reason: `no manifest, fence ${parts.fence} is not live, last written ${lastWrite.toISOString()}`, whole: false }
   }
   const note = await voidNoteAt(store, place)
   if (!note) return undefined
-  if (now.getTime() - Date.parse(note.at) > voidKept && lastWrite < olderThan && !(await isLive(parts.run, parts.fence)))
-    return { reason: `void since ${note.at}: ${note.reason}`, whole: true }
-  if (files.length > 1) return { reason: `void since ${note.at} and not empty: ${note.reason}`, whole: false }
+  const since = marker.modifiedAt
+  if (now.getTime() - since.getTime() > voidKept && lastWrite < olderThan && !(await isLive(parts.run, parts.fence)))
+    return { reason: `void since ${since.toISOString()}: ${note.reason}`, whole: true }
+  if (files.length > 1) return { reason: `void since ${since.toISOString()} and not empty: ${note.reason}`, whole: false }
   return undefined
 }
 
