@@ -1,7 +1,7 @@
 // What a declaration must be for the system to derive from it: each rule answers with what was found and the mend.
 import { parseDuration } from '@dbops/contract/duration'
 import { nearMiss } from '@dbops/contract/names'
-import { isSignal, type SignalName, signalNames, signals } from '@dbops/contract/signals'
+import { isSignal, signalNames, signals } from '@dbops/contract/signals'
 import type { Probe, Task } from '@dbops/contract/task'
 import type { z } from 'zod'
 import { unsayable } from './sayable.ts'
@@ -103,7 +103,7 @@ function lockRefusals(task: Task, lock: string): Complaint[] {
   })
 }
 
-const signalRefusals = (owner: string, event: SignalName): Complaint[] =>
+const signalRefusals = (owner: string, event: string): Complaint[] =>
   isSignal(event)
     ? []
     : [

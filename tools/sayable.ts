@@ -3,13 +3,10 @@
 import { z } from 'zod'
 
 /** What a declaration may be built of. Not `prefault`: what comes back is a `default`, whose value nobody parses. */
-const kinds = [
-  ...['object', 'string', 'number', 'boolean', 'null', 'unknown', 'any', 'literal', 'enum', 'array', 'tuple', 'record', 'union'],
-  ...['optional', 'nullable', 'default', 'readonly'],
-]
-const checks = [
-  ...['min_length', 'max_length', 'length_equals', 'greater_than', 'less_than', 'multiple_of', 'number_format', 'string_format'],
-]
+const kinds = new Set(
+  'object string number boolean null unknown any literal enum array tuple record union optional nullable default readonly'.split(' '),
+)
+const checks = new Set('min_length max_length length_equals greater_than less_than multiple_of number_format string_format'.split(' '))
 
 interface Check {
   _zod: { def: { check: string; pattern?: RegExp } }
@@ -22,7 +19,8 @@ export function unsayable(schema: z.ZodType, io: 'input' | 'output' = 'input'): 
   const inside = [...walk(schema as Node, '')].flatMap(([path, node]) => notSayable(node).map(what => `${path || 'the schema'} ${what}`))
   if (inside.length) return inside
   const said = z.toJSONSchema(schema, { io }) as Json
-  if (stable(said) !== stable(z.toJSONSchema(schema, { io }) as Json)) return ['the schema has a default that is another one at each look']
+  if (JSON.stringify(said) !== JSON.stringify(z.toJSONSchema(schema, { io })))
+    return ['the schema has a default that is another one at each look']
   const back = z.toJSONSchema(z.fromJSONSchema(said), { io }) as Json
   const lost = firstDifference(canonical(said), canonical(back), '')
   return lost === undefined ? [] : [`${lost || 'the schema'} comes back from JSON Schema as something else`]
@@ -32,10 +30,10 @@ function notSayable({ _zod: { def } }: Node): string[] {
   // A format such as z.uuid() is its own first check; a chained .regex() is one of `checks`.
   const own = def.check ? [{ _zod: { def } } as Check] : []
   return [
-    ...(kinds.includes(def.type) ? [] : [`is of the kind "${def.type}"`]),
+    ...(kinds.has(def.type) ? [] : [`is of the kind "${def.type}"`]),
     ...(def.coerce ? ['is coerced'] : []),
     ...[...own, ...(def.checks ?? [])].flatMap(({ _zod: { def: check } }) => [
-      ...(checks.includes(check.check) ? [] : [check.check === 'custom' ? 'is refined' : `has the check "${check.check}"`]),
+      ...(checks.has(check.check) ? [] : [check.check === 'custom' ? 'is refined' : `has the check "${check.check}"`]),
       ...(check.pattern?.flags.replace('u', '') ? [`has a pattern with flags (${check.pattern.toString()})`] : []),
     ]),
   ]
@@ -71,12 +69,12 @@ function canonical(value: unknown): unknown {
   const kept = Object.entries({
     ...rest,
     ...(allOf && !onlyPatterns ? { allOf } : {}),
-    ...(patterns.size ? { patterns: [...patterns].toSorted() } : { format }),
+    ...(patterns.size ? { patterns: [...patterns].toSorted(byText) } : { format }),
   }).filter(([key, part]) => part !== undefined && !((key === 'properties' || key === 'additionalProperties') && isEmpty(part)))
-  return Object.fromEntries(kept.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, part]) => [key, canonical(part)]))
+  return Object.fromEntries(kept.toSorted(([a], [b]) => byText(a, b)).map(([key, part]) => [key, canonical(part)]))
 }
+const byText = (a: unknown, b: unknown) => (String(a) < String(b) ? -1 : 1)
 const isEmpty = (part: unknown) => Boolean(part) && typeof part === 'object' && Object.keys(part as Json).length === 0
-const stable = (json: Json) => JSON.stringify(json)
 
 /** The path of the deepest place where two canonical schemas part; undefined when they do not. */
 function firstDifference(a: unknown, b: unknown, path: string): string | undefined {
