@@ -7,12 +7,13 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSample, type Sample } from '../src/create.ts'
 
+// A server of its own: roles belong to the whole server, and these tests tamper with them.
 let server: Awaited<ReturnType<typeof startPostgres>>
 let sample: Sample
 let maintainer: Client
 
 beforeAll(async () => {
-  server = await startPostgres({ url: process.env.DBOPS_SAMPLE_TEST_URL, say: () => {} })
+  server = await startPostgres({ say: () => {} })
   sample = await createSample(server.url)
   maintainer = await open(sample.url)
 })
@@ -130,20 +131,18 @@ describe('what it holds', () => {
   })
 
   test('two samples of one size have the same rows', async () => {
-    const digests = []
-    for (const database of ['twin_a', 'twin_b']) {
-      const twin = await open((await createSample(server.url, { database, rows: 4_000 })).url)
-      digests.push(
-        (await twin.query(`SELECT md5(string_agg(concat(id, case_type, org, amount, owner_id), ',' ORDER BY id)) FROM core.cases`)).rows[0]
-          .md5,
-      )
-      await twin.end()
-    }
-    expect(digests[0]).toBe(digests[1])
+    const digest = async (database: string) =>
+      using((await createSample(server.url, { database, rows: 4_000 })).url, async twin => (await twin.query(casesDigest)).rows[0].digest)
+    expect(await digest('twin_a')).toBe(await digest('twin_b'))
   })
 })
 
 describe('dead rows', () => {
+  test('autovacuum leaves the outbox to pg.vacuum', async () => {
+    const { rows } = await maintainer.query(`SELECT reloptions FROM pg_class WHERE oid = 'core.event_outbox'::regclass`)
+    expect(rows).toEqual([{ reloptions: ['autovacuum_enabled=false'] }])
+  })
+
   test('a fifth of the outbox is dead, and the maintainer vacuums it away without a warning', async () => {
     const before = await deadShare(maintainer)
     const notices: string[] = []
@@ -153,7 +152,7 @@ describe('dead rows', () => {
     maintainer.off('notice', note)
     const after = await until('the vacuum to show', async () => {
       const seen = await deadShare(maintainer)
-      return seen.vacuumed && seen
+      return seen.vacuumed ? seen : undefined
     })
     expect({ before: Math.round(before.share * 10) * 10, vacuumed: before.vacuumed, after: after.share, notices }).toEqual({
       before: 20,
@@ -185,17 +184,14 @@ describe('row level security', () => {
   })
 
   test('a service that names no tenant gets an error', async () => {
-    const app = await open(sample.appUrl)
-    const seen = app.query('SELECT FROM core.cases').finally(() => app.end())
+    const seen = using(sample.appUrl, app => app.query('SELECT FROM core.cases'))
     await expect(seen).rejects.toThrow('unrecognized configuration parameter "app.current_tenant_id"')
   })
 
   test('the owner and the maintainer see all tenants', async () => {
-    const owner = await open(sample.ownerUrl)
     const count = async (client: Client) =>
       (await client.query('SELECT count(DISTINCT tenant_id)::int AS tenants FROM core.event_outbox')).rows[0].tenants
-    const seen = [await count(owner), await count(maintainer)]
-    await owner.end()
+    const seen = [await using(sample.ownerUrl, count), await count(maintainer)]
     expect(seen).toEqual([8, 8])
   })
 })
@@ -227,34 +223,30 @@ describe('a second call', () => {
     child.kill('SIGKILL')
     await once(child, 'exit')
     const left = await databaseId(maintainer, 'killed')
-    const repaired = await open((await createSample(server.url, { database: 'killed' })).url)
-    const complete = (await rowCounts(repaired)).every(({ rows }) => rows > 0)
-    await repaired.end()
+    const { url } = await createSample(server.url, { database: 'killed' })
+    const complete = (await using(url, rowCounts)).every(({ rows }) => rows > 0)
     expect({ left, complete, unfinished: await databaseId(maintainer, 'killed_unfinished') }).toEqual({ complete: true })
   })
 })
 
 describe('what is not the sample', () => {
   test('a database of that name is left alone', async () => {
-    const admin = await open(server.url)
-    await admin.query('CREATE DATABASE precious')
-    const made = createSample(server.url, { database: 'precious' }).finally(() => admin.end())
-    await expect(made).rejects.toMatchObject({
+    await using(server.url, admin => admin.query('CREATE DATABASE precious'))
+    await expect(createSample(server.url, { database: 'precious' })).rejects.toMatchObject({
       message: expect.stringContaining('database "precious"'),
       hint: 'Give the sample platform a server of its own, or drop that database.',
     })
   })
 
   test('a role of that name is left alone', async () => {
-    const admin = await open(server.url)
-    await admin.query('COMMENT ON ROLE core_app IS NULL')
-    const made = createSample(server.url, { database: 'other' }).finally(async () => {
-      await admin.query(`COMMENT ON ROLE core_app IS 'sample platform of dbops'`)
-      await admin.end()
-    })
+    await using(server.url, admin => admin.query('COMMENT ON ROLE core_app IS NULL'))
+    const made = createSample(server.url, { database: 'other' })
     await expect(made).rejects.toThrow('role "core_app" exists and is not the sample platform\'s')
+    await using(server.url, admin => admin.query(`COMMENT ON ROLE core_app IS 'sample platform of dbops'`))
   })
 })
+
+const casesDigest = `SELECT md5(string_agg(concat(id, case_type, org, amount, owner_id), ',' ORDER BY id)) AS digest FROM core.cases`
 
 const builder = `
   import { createSample } from '${new URL('../src/create.ts', import.meta.url).href}'
@@ -264,6 +256,15 @@ async function open(connectionString: string): Promise<Client> {
   const client = new Client({ connectionString })
   await client.connect()
   return client
+}
+
+async function using<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await open(url)
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
 }
 
 /** Every table with its exact number of rows. */
@@ -286,15 +287,11 @@ async function deadShare(client: Client): Promise<{ share: number; vacuumed: boo
 const databaseId = async (client: Client, name: string): Promise<number | undefined> =>
   (await client.query('SELECT oid FROM pg_database WHERE datname = $1', [name])).rows[0]?.oid
 
-/** Does the work as core_app for one tenant, and takes it back. */
-async function asTenant<T>({ appUrl, url }: Sample, work: (app: Client) => Promise<T>): Promise<T> {
-  const [admin, app] = [await open(url), await open(appUrl)]
-  try {
-    const tenant = (await admin.query('SELECT id FROM core.tenants LIMIT 1')).rows[0].id
+/** Does the work as core_app for one tenant, in a transaction that ends with the session. */
+const asTenant = <T>({ appUrl }: Sample, work: (app: Client) => Promise<T>): Promise<T> =>
+  using(appUrl, async app => {
+    const tenant = (await maintainer.query('SELECT id FROM core.tenants LIMIT 1')).rows[0].id
     await app.query('BEGIN')
     await app.query(`SELECT set_config('app.current_tenant_id', $1, true)`, [tenant])
-    return await work(app)
-  } finally {
-    await Promise.all([admin.end(), app.end()])
-  }
-}
+    return work(app)
+  })
