@@ -1,20 +1,17 @@
 // PostgreSQL: a given one, one in Docker, or a child process that is ready in about a second and leaves nothing behind.
 
 import { execFileSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { appendFileSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Client, type DatabaseError, escapeIdentifier } from 'pg'
-import { startChild } from './child.ts'
-import { claimFolder } from './claim.ts'
-import { freePort } from './free-port.ts'
+import { startContainer } from './docker.ts'
 import { findOrInstall, type InstallOptions } from './install.ts'
-import { lastLines } from './log-tail.ts'
-import { resolveServer, type Server } from './resolve.ts'
+import { keptPassword, randomPassword } from './kept.ts'
+import { startNative } from './native.ts'
+import { resolveServer, type Server, type Started } from './resolve.ts'
 import { ServerError } from './server-error.ts'
-import { folderFor, type User, unprivilegedUser } from './unprivileged.ts'
-import { whenReady } from './when-ready.ts'
+import { placeOf, type User, unprivilegedUser } from './unprivileged.ts'
+import { untilReady, whenReady } from './when-ready.ts'
 
 export interface PostgresOptions extends InstallOptions {
   /** A server that is there already: waited for, used as it is, never stopped. */
@@ -34,21 +31,37 @@ export interface PostgresOptions extends InstallOptions {
 
 /** Starts or finds a server; `url` is its superuser's, to the database `postgres`. Errors: ServerError, with the end of the server's log. */
 export function startPostgres(options: PostgresOptions = {}): Promise<Server> {
-  const say = options.say ?? (line => console.error(line))
+  const { signal, say = line => console.error(line) } = options
   return resolveServer({
     engine: 'pg',
     url: options.url,
-    ready: url => whenReady('PostgreSQL', url, () => answers(url), { signal: options.signal, within: 15_000 }),
-    native: () => startNative(options, say),
+    kept: options.dataDir && placeOf(options.dataDir),
+    ready: url => whenReady('PostgreSQL', url, () => answers(url), { signal, within: 15_000 }),
+    docker: () => inDocker(options, say),
+    native: () =>
+      startNative({
+        what: 'PostgreSQL',
+        kept: options.dataDir,
+        user: unprivilegedUser(),
+        port: options.port,
+        logFile: options.logFile,
+        // Fast: open transactions are rolled back. Then immediate: the next start recovers from the log.
+        stopWith: [
+          ['SIGINT', 10_000],
+          ['SIGQUIT', 5_000],
+        ],
+        patience: 60_000,
+        signal,
+        say,
+        prepare: (data, port) => prepare(data, port, options),
+        answers,
+      }),
     say,
   })
 }
 
 // A laptop runs this beside everything else; 15 MB of shared buffers more or less are not felt, 100 idle connections are.
 const settings = {
-  listen_addresses: '127.0.0.1',
-  // TCP with a password is one way in; a socket would be a second, and its path has a length limit.
-  unix_socket_directories: '',
   shared_preload_libraries: 'pg_stat_statements,auto_explain',
   shared_buffers: '64MB',
   max_connections: '100',
@@ -61,76 +74,37 @@ const settings = {
   log_line_prefix: '%m [%p] %a ',
 }
 
+// TCP with a password is one way in; a socket would be a second, and its path has a length limit.
+const local = { listen_addresses: '127.0.0.1', unix_socket_directories: '' }
+
 // What is thrown away need not survive a power cut.
 const throwAway = { fsync: 'off', full_page_writes: 'off' }
 
-async function startNative(options: PostgresOptions, say: (line: string) => void) {
-  const kept = options.dataDir !== undefined
+async function prepare(data: string, port: number, options: PostgresOptions) {
   const user = unprivilegedUser()
-  const above = kept ? undefined : mkdtempSync(join(tmpdir(), 'dbops-pg-'))
-  if (above && user) chownSync(above, user.uid, user.gid)
-  const data = folderFor(options.dataDir ?? join(above as string, 'data'), user)
-  if (kept && data !== options.dataDir && user)
-    say(`PostgreSQL's data is kept in ${data}: its user ${user.name} cannot reach ${options.dataDir}`)
-  const tidy = () => above && rmSync(above, { recursive: true, force: true })
-  const claim = kept ? await claimFolder(data, 'SIGINT', say) : undefined
-  try {
-    const version = existsSync(`${data}/PG_VERSION`) ? readFileSync(`${data}/PG_VERSION`, 'utf8').trim() : options.version
-    const program = await findOrInstall(version ? `postgres@${version}` : 'postgres', options)
-    const password = passwordOf(data, user)
-    if (!existsSync(`${data}/PG_VERSION`)) initialise(program, data, user)
-    const logFile = options.logFile ?? `${data}.log`
-    const port = options.port ?? (await freePort())
-    configure(data, { ...settings, ...(kept ? {} : throwAway), ...options.settings, port: String(port) })
-    const child = startChild([program, '-D', data], {
-      logFile,
-      user,
-      cwd: data,
-      orphanSignal: 'INT',
-      orphanFolder: above,
-      env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' },
-    })
-    claim?.serves(child.pid)
-    const stop = async () => {
-      // Fast: open transactions are rolled back. Then immediate: the next start recovers from the log.
-      await child.stop([
-        ['SIGINT', 10_000],
-        ['SIGQUIT', 5_000],
-      ])
-      claim?.release()
-      tidy()
-    }
-    const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
-    try {
-      await whenReady('PostgreSQL', url, () => answers(url), {
-        signal: options.signal,
-        within: 60_000,
-        ended: child.end,
-        log: () => lastLines(logFile),
-      })
-    } catch (error) {
-      await stop()
-      throw error
-    }
-    return { url, pid: child.pid, stop }
-  } catch (error) {
-    claim?.release()
-    tidy()
-    throw error
+  const isNew = !existsSync(`${data}/PG_VERSION`)
+  const version = isNew ? options.version : readFileSync(`${data}/PG_VERSION`, 'utf8').trim()
+  const program = await findOrInstall(version ? `postgres@${version}` : 'postgres', options)
+  const password = keptPassword(data)
+  if (isNew) initialise(program, data, user)
+  const lines = { ...settings, ...local, ...(options.dataDir ? {} : throwAway), ...options.settings, port: String(port) }
+  // In a file of its own and not on the command line, so that ALTER SYSTEM still has the last word.
+  writeFileSync(
+    `${data}/dbops.conf`,
+    Object.entries(lines)
+      .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
+      .join(''),
+  )
+  return {
+    argv: [program, '-D', data] as [string, ...string[]],
+    env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' },
+    url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
   }
 }
 
-function passwordOf(data: string, user: User | undefined): string {
-  const file = `${data}.password`
-  if (existsSync(`${data}/PG_VERSION`) && existsSync(file)) return readFileSync(file, 'utf8').trim()
-  const password = randomBytes(18).toString('base64url')
-  writeFileSync(file, password, { mode: 0o600 })
-  // initdb reads it, and runs as the server's user.
-  if (user) chownSync(file, user.uid, user.gid)
-  return password
-}
-
 function initialise(program: string, data: string, user: User | undefined): void {
+  // initdb runs as the server's user, and reads the password from here.
+  if (user) chownSync(`${data}.password`, user.uid, user.gid)
   const argv = [
     '-D',
     data,
@@ -146,25 +120,32 @@ function initialise(program: string, data: string, user: User | undefined): void
     '--no-instructions',
   ]
   try {
-    execFileSync(join(dirname(program), 'initdb'), argv, {
-      ...identity(user),
-      cwd: dirname(data),
-      stdio: ['ignore', 'pipe', 'pipe'],
-      encoding: 'utf8',
-    })
+    execFileSync(join(dirname(program), 'initdb'), argv, { uid: user?.uid, gid: user?.gid, cwd: data, stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {
-    throw new ServerError(`initdb failed in ${data}: ${(error as { stderr?: string }).stderr?.trim() ?? (error as Error).message}`)
+    const { stderr, message } = error as Error & { stderr?: Buffer }
+    throw new ServerError(`initdb failed in ${data}: ${stderr?.toString().trim() || message}`, undefined, { cause: error })
   }
   appendFileSync(`${data}/postgresql.conf`, "\ninclude_if_exists = 'dbops.conf'\n")
 }
 
-// In a file of its own and not on the command line, so that ALTER SYSTEM still has the last word.
-function configure(data: string, lines: Record<string, string>): void {
-  const text = Object.entries(lines).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
-  writeFileSync(`${data}/dbops.conf`, text.join(''))
+async function inDocker(options: PostgresOptions, say: (line: string) => void): Promise<Started> {
+  const folder = options.dataDir && placeOf(options.dataDir)
+  const password = folder ? keptPassword(folder) : randomPassword()
+  const lines = Object.entries({ ...settings, ...(folder ? {} : throwAway), ...options.settings })
+  const { address, stop } = await startContainer({
+    image: `postgres:${options.version ?? '15'}`,
+    port: 5432,
+    hostPort: options.port,
+    command: ['postgres', ...lines.flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    // The same place in images of every version; theirs moved with 18.
+    environment: { POSTGRES_PASSWORD: password, POSTGRES_INITDB_ARGS: '-E UTF8 --locale=C.UTF-8', PGDATA: '/dbops/data' },
+    keep: folder ? { folder, at: '/dbops' } : undefined,
+    say,
+  })
+  return untilReady({ url: `postgres://postgres:${password}@${address}/postgres`, stop }, url =>
+    whenReady('PostgreSQL', url, () => answers(url), { signal: options.signal, within: 60_000 }),
+  )
 }
-
-const identity = (user: User | undefined) => (user ? { uid: user.uid, gid: user.gid } : {})
 
 async function answers(url: string): Promise<void> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 })

@@ -1,102 +1,94 @@
 // Redis: a given one, one in Docker, or a child process that answers in 50 ms.
-import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { Redis } from 'ioredis'
-import { startChild } from './child.ts'
-import { claimFolder } from './claim.ts'
-import { freePort } from './free-port.ts'
+import { startContainer } from './docker.ts'
 import { findOrInstall, type InstallOptions } from './install.ts'
-import { lastLines } from './log-tail.ts'
-import { resolveServer, type Server } from './resolve.ts'
+import { keptPassword, randomPassword } from './kept.ts'
+import { startNative } from './native.ts'
+import { resolveServer, type Server, type Started } from './resolve.ts'
 import { ServerError } from './server-error.ts'
-import { whenReady } from './when-ready.ts'
+import { untilReady, whenReady } from './when-ready.ts'
 
 export interface RedisOptions extends InstallOptions {
   /** A server that is there already: waited for, used as it is, never stopped. */
   url?: string
-  /** Kept between runs, with the password in it. Without it: a temporary folder, removed on stop. */
+  /** Kept between runs, as is the password beside it (`<dir>.password`). Without it: a temporary folder, removed on stop. */
   dir?: string
   /** On 127.0.0.1; a free one by default. */
   port?: number
   /** Redis's own directives, also in camel case: `maxmemoryPolicy` is `maxmemory-policy`. */
   settings?: Record<string, string | number | boolean>
-  /** Default: `redis.log` in the folder. */
+  /** Default: `<dir>.log`, or in the temporary folder. */
   logFile?: string
   signal?: AbortSignal
 }
 
 /** Starts or finds a server; `url` holds its password. Errors: ServerError, with the end of the server's log. */
 export function startRedis(options: RedisOptions = {}): Promise<Server> {
-  const say = options.say ?? (line => console.error(line))
+  const { signal, say = line => console.error(line) } = options
   return resolveServer({
     engine: 'redis',
     url: options.url,
-    ready: url => whenReady('Redis', url, () => answers(url), { signal: options.signal, within: 15_000 }),
-    native: () => startNative(options, say),
+    kept: options.dir && resolve(options.dir),
+    ready: url => whenReady('Redis', url, () => answers(url), { signal, within: 15_000 }),
+    docker: () => inDocker(options, say),
+    native: () =>
+      startNative({
+        what: 'Redis',
+        kept: options.dir,
+        port: options.port,
+        logFile: options.logFile,
+        stopWith: [['SIGTERM', 10_000]],
+        patience: 60_000,
+        signal,
+        say,
+        prepare: (dir, port) => prepare(dir, port, options),
+        answers,
+      }),
     say,
   })
 }
 
-async function startNative(options: RedisOptions, say: (line: string) => void) {
-  const kept = options.dir !== undefined
-  const dir = kept ? resolve(options.dir as string) : mkdtempSync(join(tmpdir(), 'dbops-redis-'))
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const tidy = () => !kept && rmSync(dir, { recursive: true, force: true })
-  const claim = kept ? await claimFolder(dir, 'SIGTERM', say) : undefined
-  try {
-    const program = await findOrInstall('redis-server', options)
-    const password = passwordOf(dir)
-    const port = options.port ?? (await freePort())
-    const logFile = options.logFile ?? `${dir}/redis.log`
-    // A file and not arguments: everybody may read the arguments of a process, and the password is among them.
-    const lines = { bind: '127.0.0.1', port, dir, daemonize: false, save: '""', requirepass: password, ...options.settings }
-    writeFileSync(`${dir}/redis.conf`, Object.entries(lines).map(directive).join(''), { mode: 0o600 })
-    const child = startChild([program, `${dir}/redis.conf`], {
-      logFile,
-      cwd: dir,
-      orphanSignal: 'TERM',
-      orphanFolder: kept ? undefined : dir,
-    })
-    claim?.serves(child.pid)
-    const stop = async () => {
-      await child.stop([['SIGTERM', 10_000]])
-      claim?.release()
-      tidy()
-    }
-    const url = `redis://:${password}@127.0.0.1:${port}`
-    try {
-      await whenReady('Redis', url, () => answers(url), {
-        signal: options.signal,
-        within: 60_000,
-        ended: child.end,
-        log: () => lastLines(logFile),
-      })
-    } catch (error) {
-      await stop()
-      throw error
-    }
-    return { url, pid: child.pid, stop }
-  } catch (error) {
-    claim?.release()
-    tidy()
-    throw error
-  }
+async function prepare(dir: string, port: number, options: RedisOptions) {
+  const program = await findOrInstall('redis-server', options)
+  const password = keptPassword(dir)
+  // A file and not arguments: everybody may read the arguments of a process, and the password is among them.
+  const lines = { bind: '127.0.0.1', port, dir, daemonize: false, save: '""', requirepass: password, ...options.settings }
+  writeFileSync(
+    `${dir}/redis.conf`,
+    directives(lines)
+      .map(([name, value]) => `${name} ${value}\n`)
+      .join(''),
+    { mode: 0o600 },
+  )
+  return { argv: [program, `${dir}/redis.conf`] as [string, ...string[]], url: `redis://:${password}@127.0.0.1:${port}` }
 }
 
-function directive([name, value]: [string, string | number | boolean]): string {
-  const kebab = name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
-  return `${kebab} ${typeof value === 'boolean' ? (value ? 'yes' : 'no') : value}\n`
+async function inDocker(options: RedisOptions, say: (line: string) => void): Promise<Started> {
+  const folder = options.dir && resolve(options.dir)
+  const password = folder ? keptPassword(folder) : randomPassword()
+  const { address, stop } = await startContainer({
+    image: 'redis:7',
+    port: 6379,
+    hostPort: options.port,
+    command: [
+      'redis-server',
+      ...directives({ save: '', requirepass: password, ...options.settings }).flatMap(([name, value]) => [`--${name}`, value]),
+    ],
+    keep: folder ? { folder, at: '/data' } : undefined,
+    say,
+  })
+  return untilReady({ url: `redis://:${password}@${address}`, stop }, url =>
+    whenReady('Redis', url, () => answers(url), { signal: options.signal, within: 60_000 }),
+  )
 }
 
-function passwordOf(dir: string): string {
-  const file = `${dir}/password`
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
-  const password = randomBytes(18).toString('base64url')
-  writeFileSync(file, password, { mode: 0o600 })
-  return password
-}
+const directives = (settings: Record<string, string | number | boolean>) =>
+  Object.entries(settings).map(([name, value]): [string, string] => [
+    name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`),
+    typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value),
+  ])
 
 async function answers(url: string): Promise<void> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0, connectTimeout: 5_000 })

@@ -34,6 +34,20 @@ export async function whenReady(what: string, url: string, ask: () => Promise<vo
   }
 }
 
+/** Returns what was started when it is ready; stops it when it does not become so. */
+export async function untilReady<T extends { url: string; stop: () => Promise<void> }>(
+  started: T,
+  ready: (url: string) => Promise<void>,
+): Promise<T> {
+  try {
+    await ready(started.url)
+    return started
+  } catch (error) {
+    await started.stop()
+    throw error
+  }
+}
+
 // A refused connection to a name with two addresses comes as an AggregateError without a message.
 const said = (error: unknown) =>
   error instanceof AggregateError ? error.errors.map(one => (one as Error).message).join('; ') : (error as Error).message

@@ -1,0 +1,97 @@
+// A server as a child process of ours: its folder, its claim, its port, its start and its end, the same for every engine.
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { startChild } from './child.ts'
+import { claimFolder } from './claim.ts'
+import { freePort } from './free-port.ts'
+import { lastLines } from './log-tail.ts'
+import type { Started } from './resolve.ts'
+import { folderFor, type User } from './unprivileged.ts'
+import { untilReady, whenReady } from './when-ready.ts'
+
+export interface NativeServer {
+  what: string
+  /** The folder to keep; without it a temporary one, removed on stop. */
+  kept?: string
+  /** Whom the folder and the process belong to, when not to us. */
+  user?: User
+  /** Without it a free one, and another when that was taken in the meantime. */
+  port?: number
+  /** Default: `<folder>.log`. */
+  logFile?: string
+  /** In turn, each with the milliseconds it may take; then SIGKILL. */
+  stopWith: [['SIGINT' | 'SIGTERM', number], ...[NodeJS.Signals, number][]]
+  /** Milliseconds to become ready, recovery after a crash included. */
+  patience: number
+  signal?: AbortSignal
+  say: (line: string) => void
+  /** Writes the configuration and names the command. */
+  prepare: (folder: string, port: number) => Promise<{ argv: [string, ...string[]]; url: string; env?: NodeJS.ProcessEnv }>
+  answers: (url: string) => Promise<void>
+}
+
+/** Errors: ServerError with the end of the log; then nothing is left running, and a temporary folder is removed. */
+export async function startNative(server: NativeServer): Promise<Started> {
+  const { what, kept, user, say } = server
+  const temporary = kept === undefined ? mkdtempSync(join(tmpdir(), 'dbops-')) : undefined
+  const tidy = () => temporary && rmSync(temporary, { recursive: true, force: true })
+  try {
+    if (temporary && user) chownSync(temporary, user.uid, user.gid)
+    const folder = folderFor(kept ?? join(temporary as string, 'data'), user)
+    if (kept && folder !== resolve(kept)) say(`${what} keeps its data in ${folder}: user ${user?.name} cannot reach ${kept}`)
+    const claim = kept ? await claimFolder(folder, server.stopWith[0][0], say) : undefined
+    try {
+      const { url, pid, stop } = await onSomePort(server, folder, temporary, pid => claim?.serves(pid))
+      return {
+        url,
+        pid,
+        stop: async () => {
+          await stop()
+          claim?.release()
+          tidy()
+        },
+      }
+    } catch (error) {
+      claim?.release()
+      throw error
+    }
+  } catch (error) {
+    tidy()
+    throw error
+  }
+}
+
+async function onSomePort(
+  server: NativeServer,
+  folder: string,
+  temporary: string | undefined,
+  serves: (pid: number) => void,
+): Promise<Started> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await onPort(server.port ?? (await freePort()), server, folder, temporary, serves)
+    } catch (error) {
+      if (server.port || attempts === 3 || !/address already in use/i.test((error as Error).message)) throw error
+    }
+  }
+}
+
+async function onPort(
+  port: number,
+  server: NativeServer,
+  folder: string,
+  temporary: string | undefined,
+  serves: (pid: number) => void,
+): Promise<Started> {
+  const { what, signal, logFile = `${folder}.log` } = server
+  const { argv, url, env } = await server.prepare(folder, port)
+  signal?.throwIfAborted()
+  const orphanSignal = server.stopWith[0][0] === 'SIGINT' ? 'INT' : 'TERM'
+  const child = startChild(argv, { logFile, cwd: folder, env, user: server.user, orphanSignal, orphanFolder: temporary })
+  serves(child.pid)
+  const waiting = { signal, within: server.patience, ended: child.end, log: () => lastLines(logFile) }
+  return untilReady({ url, pid: child.pid, stop: () => child.stop(server.stopWith) }, () =>
+    whenReady(what, url, () => server.answers(url), waiting),
+  )
+}
