@@ -1,0 +1,184 @@
+// Reads `dbops:events` in a consumer group. What Redis delivers at least once takes effect once: the inbox row is written in the effect's own transaction.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Envelope, envelope, signalOf } from '@dbops/contract/envelope'
+import { failureOf } from '@dbops/contract/failure'
+import { signals } from '@dbops/contract/signals'
+import { failed, firstTime, forget } from '@dbops/ledger/inbox'
+import { isConnectionProblem, type Ledger, type Queryable } from '@dbops/ledger/ledger'
+import type { Redis } from 'ioredis'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+export const stream = 'dbops:events'
+// The braces keep all three keys in one slot of a Redis Cluster.
+export const markKey = `{${stream}}:mark`
+export const deadLetters = `{${stream}}:dlq`
+
+/** Larger entries are no events of ours. */
+const largest = 1024 * 1024
+/** Failures of the handler on one entry before it is set aside. Counted in the ledger: Redis's own counter also counts reconnects. */
+const tries = 10
+const claimIdle = 60_000
+
+export interface Reader {
+  /** Its own connection: it blocks. */
+  blocking: Redis
+  /** For acknowledgements and claims. */
+  prompt: Redis
+  ledger: Ledger
+  group: string
+  consumer: string
+  signal: AbortSignal
+  log: Log
+  metrics: Metrics
+  /** Called in a transaction, once per event. What it throws is tried again, and after ten times the entry is set aside as a dead letter. */
+  handle(db: Queryable, event: Envelope): Promise<void>
+  /** Called at each round trip: the reader lives. */
+  onTurn?: () => void
+}
+type Entry = [id: string, fields: string[] | null]
+
+/** Reads until the signal aborts. Never throws for what it reads, nor for a Redis or a ledger that is away: it waits for them. */
+export async function consume(r: Reader): Promise<void> {
+  const handled = r.metrics.counter('dbops_events_handled_total', 'events read from dbops:events, by what became of them', ['group', 'outcome'])
+  const count = (outcome: string) => handled.inc({ group: r.group, outcome })
+  let replay = true // what was delivered to us and not acknowledged, before anything new: after a start and after each reconnect
+  let claimAt = 0
+  const reconnected = () => (replay = true)
+  r.blocking.on('ready', reconnected)
+
+  const acknowledge = (id: string) => r.prompt.xack(stream, r.group, id)
+  const setAside = async (id: string, fields: string[] | null, reason: string) => {
+    const event = (fields ? valueOf(fields) : '') ?? ''
+    await r.prompt.xadd(deadLetters, 'MAXLEN', '~', '10000', '*', 'group', r.group, 'entry', id, 'reason', reason, 'ce', event.length > largest ? `${event.slice(0, 1024)}…` : event)
+    await acknowledge(id)
+    count('dead_letter')
+    r.log.warn({ event: 'dead_letter', group: r.group, entry: id, reason }, `entry ${id} was set aside: ${reason}`)
+  }
+
+  /** True: done with. False: it stays pending and comes again. */
+  async function take([id, fields]: Entry): Promise<boolean> {
+    if (!fields) {
+      await acknowledge(id) // trimmed while it was pending
+      count('trimmed')
+      return true
+    }
+    const read = parse(fields)
+    if ('reason' in read) {
+      await setAside(id, fields, read.reason)
+      return true
+    }
+    if ('skip' in read) {
+      await acknowledge(id)
+      count('unknown_type')
+      return true
+    }
+    try {
+      const first = await r.ledger.transaction(async db => {
+        const fresh = await firstTime(db, r.group, read.event.id)
+        if (fresh) await r.handle(db, read.event)
+        return fresh
+      })
+      await acknowledge(id)
+      count(first ? 'handled' : 'seen_before')
+      return true
+    } catch (error) {
+      if (isConnectionProblem(error)) throw error // the ledger is away: nobody's fault, nothing is counted
+      const failure = failureOf(error)
+      const failures = await failed(r.ledger, r.group, id, failure)
+      r.log.error({ event: 'handler_failed', group: r.group, entry: id, failures, error }, `entry ${id}: ${failure.message}`)
+      count('failed')
+      if (failures < tries) return false
+      await setAside(id, fields, `its handler failed ${failures} times, last: ${failure.message}`)
+      await forget(r.ledger, r.group, id)
+      return true
+    }
+  }
+
+  async function takeAll(entries: Entry[]): Promise<boolean> {
+    let all = true
+    for (const entry of entries) {
+      if (r.signal.aborted) return false
+      if (!(await take(entry))) all = false
+    }
+    return all
+  }
+
+  let pause = 250
+  while (!r.signal.aborted) {
+    try {
+      if (replay) {
+        replay = false
+        await ensureGroup(r.prompt, r.group)
+        if (!(await takeAll(await read(r, '0', 1)))) {
+          replay = true // some stay pending: they are tried again, a little later each time
+          await sleep(pause, undefined, { signal: r.signal })
+          pause = Math.min(pause * 2, 10_000)
+        }
+      }
+      if (performance.now() > claimAt) {
+        claimAt = performance.now() + 15_000
+        await takeAll(await claimAbandoned(r))
+      }
+      if (!(await takeAll(await read(r, '>', replay ? 100 : 5_000)))) replay = true
+      else if (!replay) pause = 250
+      r.onTurn?.()
+    } catch (error) {
+      if (r.signal.aborted) break
+      const message = (error as Error).message
+      if (message.startsWith('NOGROUP')) r.log.error({ event: 'group_lost', group: r.group }, `the group ${r.group} is gone from ${stream} (was Redis emptied?); it is made again and reads from the beginning`)
+      else r.log.debug({ event: 'bus_waits', group: r.group }, message)
+      replay = true
+      await sleep(500, undefined, { signal: r.signal }).catch(() => undefined)
+    }
+  }
+  r.blocking.off('ready', reconnected)
+}
+
+/** The group, made at the beginning of the stream if it is not there: what was written before its reader came is read too. */
+export async function ensureGroup(redis: Redis, group: string): Promise<void> {
+  await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM').catch((error: Error) => {
+    if (!error.message.startsWith('BUSYGROUP')) throw error
+  })
+}
+
+async function read(r: Reader, from: string, block: number): Promise<Entry[]> {
+  const answer = (await r.blocking.xreadgroup('GROUP', r.group, r.consumer, 'COUNT', 64, 'BLOCK', block, 'STREAMS', stream, from)) as [string, Entry[]][] | null
+  return answer?.[0]?.[1] ?? []
+}
+
+/** What a dead consumer of this group left pending. */
+async function claimAbandoned(r: Reader): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let cursor = '0-0'
+  do {
+    const [next, claimed] = (await r.prompt.xautoclaim(stream, r.group, r.consumer, claimIdle, cursor, 'COUNT', 64)) as [string, Entry[]]
+    entries.push(...claimed)
+    cursor = next
+  } while (cursor !== '0-0')
+  return entries
+}
+
+const valueOf = (fields: string[]): string | undefined => fields[fields.findIndex((name, i) => i % 2 === 0 && name === 'ce') + 1]
+
+function parse(fields: string[]): { event: Envelope } | { reason: string } | { skip: true } {
+  if (!fields.some((name, i) => i % 2 === 0 && name === 'ce')) return { reason: 'it has no field "ce"' }
+  const text = valueOf(fields) ?? ''
+  if (Buffer.byteLength(text) > largest) return { reason: `it is larger than ${largest} bytes` }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return { reason: 'its field "ce" is no JSON' }
+  }
+  const parsed = envelope.safeParse(value)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!
+    return { reason: `it is no event: ${issue.path.join('.') || 'envelope'}: ${issue.message}` }
+  }
+  const signal = signalOf(parsed.data.type)
+  if (!signal) return { skip: true } // of a newer version, or another system's
+  const data = signals[signal].data.safeParse(parsed.data.data)
+  if (!data.success) return { reason: `its data is not that of ${signal}: ${data.error.issues[0]!.path.join('.')}: ${data.error.issues[0]!.message}` }
+  return { event: parsed.data }
+}

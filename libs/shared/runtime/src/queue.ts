@@ -1,0 +1,49 @@
+// BullMQ as what it is here: a way to hand out work and to bound concurrency. Attempts, back-off and take-over are the ledger's.
+import { type Job, Queue, Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+
+/** What a job carries: no parameters and no secrets, only which run, and which of its dispatches. */
+export interface Offer {
+  run: string
+  dispatch: number
+}
+
+const prefix = '{dbops}'
+// A kept finished job would silently block a later one of the same id, and BullMQ's own retries would run work that the ledger has ended.
+const once = { attempts: 1, removeOnComplete: true, removeOnFail: true }
+
+export const queueName = (engine: string, lane: string) => `${engine}-${lane}`
+
+export interface Offers {
+  /** Puts jobs into a queue under `<run>-<dispatch>`: nothing happens for those that are there. Fails at once while Redis is away. */
+  offer(queue: string, offers: Offer[]): Promise<void>
+  counts(queue: string): Promise<Record<string, number>>
+  close(): Promise<void>
+}
+
+export function openOffers(redis: Redis): Offers {
+  const queues = new Map<string, Queue<Offer>>()
+  const queueOf = (name: string) => {
+    const known = queues.get(name) ?? new Queue<Offer>(name, { connection: redis, prefix, skipVersionCheck: true })
+    known.on('error', () => undefined)
+    queues.set(name, known)
+    return known
+  }
+  return {
+    offer: async (name, offers) => void (await queueOf(name).addBulk(offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: `${data.run}-${data.dispatch}` } })))),
+    counts: name => queueOf(name).getJobCounts('waiting', 'active'),
+    close: async () => void (await Promise.allSettled([...queues.values()].map(queue => queue.close()))),
+  }
+}
+
+/** Takes jobs from a queue, `concurrency` at a time. The handler's errors are its own affair: a job is done when it returns. */
+export function takeOffers(name: string, redis: Redis, concurrency: number, handle: (offer: Offer) => Promise<void>): Worker<Offer> {
+  const worker = new Worker<Offer>(
+    name,
+    // Written out with three parameters: BullMQ passes its signal only then (and we take ours from the ledger).
+    async (job: Job<Offer>, _token: string | undefined, _signal: AbortSignal | undefined) => handle(job.data),
+    { connection: redis, prefix, concurrency, maxStalledCount: 0, stalledInterval: 15_000, lockDuration: 30_000, autorun: false, skipVersionCheck: true },
+  )
+  worker.on('error', () => undefined)
+  return worker
+}

@@ -1,0 +1,36 @@
+// Connections to the operations Redis, and whether it can be trusted with a queue.
+import { Redis, type RedisOptions } from 'ioredis'
+
+const common: RedisOptions = {
+  connectTimeout: 5_000,
+  keepAlive: 10_000,
+  // BullMQ's and ioredis' defaults back off to 20 s; a queue that slept so long after an outage would look dead.
+  retryStrategy: tries => Math.min(100 * 2 ** Math.min(tries, 5), 2_000),
+  enableReadyCheck: true,
+}
+
+/** For BullMQ workers and blocking reads: never gives up a command, waits for the server to come back. */
+export const blockingRedis = (url: string, name: string) => quiet(new Redis(url, { ...common, connectionName: name, maxRetriesPerRequest: null, blockingTimeout: 15_000 }))
+
+/** For everything else: fails at once while the server is away, so that nobody hangs and nothing is sent twice behind a caller's back. */
+export const promptRedis = (url: string, name: string) =>
+  quiet(new Redis(url, { ...common, connectionName: name, maxRetriesPerRequest: 0, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, commandTimeout: 5_000 }))
+
+/** Errors of a connection arrive with the commands that fail; the event itself would end the process. */
+function quiet(redis: Redis): Redis {
+  redis.on('error', () => undefined)
+  return redis
+}
+
+/** Why this Redis cannot be the operations Redis; undefined when it can. Anything but `noeviction` deletes queues and events without a word once memory is short. */
+export async function evictionFault(redis: Redis): Promise<string | undefined> {
+  const info = await redis.info('memory')
+  const policy = /^maxmemory_policy:(.+?)\r?$/m.exec(info)?.[1]
+  if (!policy || policy === 'noeviction') return undefined
+  return `the operations Redis has maxmemory-policy ${policy}: under memory pressure it would delete queued work and events without a word; set maxmemory-policy noeviction, or use a Redis of its own`
+}
+
+/** False where a restart of Redis loses what it held. Not an error: the ledger makes up for it. */
+export async function isPersistent(redis: Redis): Promise<boolean> {
+  return /^aof_enabled:1\r?$/m.test(await redis.info('persistence'))
+}

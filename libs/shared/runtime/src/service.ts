@@ -1,0 +1,264 @@
+// The one bootstrap of every service: configuration, page, ledger, Redis, heartbeat, loops, and an orderly stop with a deadline.
+import { setMaxListeners } from 'node:events'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { catalogHash } from '@dbops/catalog/catalog'
+import { parseDuration } from '@dbops/contract/duration'
+import { type Fact, toEnvelope } from '@dbops/contract/envelope'
+import { failureOf, Problem } from '@dbops/contract/failure'
+import type { SignalName } from '@dbops/contract/signals'
+import { letGo } from '@dbops/ledger/leases'
+import { type Channel, isConnectionProblem, type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { programVersion } from '@dbops/ledger/migrate'
+import { leaveService, reportService } from '@dbops/ledger/services'
+import type { Redis } from 'ioredis'
+import { v7 as uuidv7 } from 'uuid'
+import { type Config, readConfig } from './config.ts'
+import type { App } from './config-owners.ts'
+import { ConfigProblem, formatConfigError } from './config-problem.ts'
+import { serviceUrl } from './connection.ts'
+import { servePage } from './http.ts'
+import { type Log, openLog } from './log.ts'
+import { type Metrics, openMetrics } from './metrics.ts'
+import { redact } from './redact.ts'
+import { blockingRedis, evictionFault, promptRedis } from './redis.ts'
+
+export interface Loop {
+  name: string
+  /** Milliseconds between turns. */
+  every: number
+  /** A notification in the ledger that brings the next turn forward. */
+  wake?: Channel
+  /** Also while the service is not ready. */
+  always?: boolean
+  turn(): Promise<void>
+}
+
+export interface Service {
+  app: App
+  /** `app@host:pid`: in logs, in leases, in the ledger. */
+  name: string
+  config: Config
+  ledger: Ledger
+  log: Log
+  metrics: Metrics
+  /** Aborts when the service stops. */
+  signal: AbortSignal
+  timers: { heartbeat: number; lease: number; reap: number }
+  redis(kind: 'blocking' | 'prompt'): Redis
+  /** Command line options beside `--config`. */
+  option(name: string): string | undefined
+  /** Runs `turn` again and again until the stop. Its errors are logged once until they change; while ledger or Redis is away the service says so and goes on. */
+  loop(loop: Loop): () => void
+  /** A reason why this service takes no work, or null when that is over. */
+  hinder(key: string, reason: string | null): void
+  isReady(): boolean
+  /** What the service reports of itself in the ledger, shown by `workers` and `doctor`. */
+  detail: Record<string, unknown>
+  onStop(stop: () => Promise<void>): void
+  /** An event of this service, to be put into the outbox with `publish`. Its time is set by the ledger. */
+  event(fact: { event: SignalName; subject: string; operation: string; data: Record<string, unknown>; runId?: string }): ReturnType<typeof toEnvelope>
+}
+
+const options = {
+  config: { type: 'string' },
+  lanes: { type: 'string' },
+  concurrency: { type: 'string', multiple: true },
+  'allow-mass-disable': { type: 'boolean' },
+} as const
+
+/** How long an orderly stop may take before the process ends anyhow: what is not let go by then is taken over as after a kill. */
+const stopWithin = 10_000
+
+/** Runs a service until SIGTERM or SIGINT. Ends with 2 when the configuration is wrong; waits, and says so, when ledger or Redis is away. */
+export async function startService(app: App, main: (service: Service) => Promise<void>): Promise<void> {
+  const name = `${app}@${hostname()}:${process.pid}`
+  const log = openLog(app, name)
+  try {
+    await run(app, name, log, main)
+  } catch (error) {
+    if (error instanceof ConfigProblem) for (const fault of error.errors) log.fatal({ event: 'config_wrong', hint: fault.hint }, formatConfigError(fault))
+    else {
+      const { code, message, hint } = failureOf(error)
+      log.fatal({ event: 'service_ended', code, hint, ...(error instanceof Problem ? {} : { stack: redact((error as Error).stack ?? '') }) }, message)
+    }
+    process.exit(error instanceof ConfigProblem || (error instanceof Problem && ['no_ledger', 'no_redis', 'missing_variable', 'missing_secret_file', 'bad_url', 'ledger_newer'].includes(error.code)) ? 2 : 1)
+  }
+}
+
+async function run(app: App, name: string, log: Log, main: (service: Service) => Promise<void>) {
+  const { values } = parseArgs({ options, strict: true })
+  const config = readConfig(values.config)
+  const ledgerUrl = serviceUrl(config, 'ledger') ?? process.env['DBOPS_LEDGER_URL'] ?? missing('ledger')
+  const redisUrl = serviceUrl(config, 'redis') ?? process.env['DBOPS_REDIS_URL'] ?? missing('redis')
+  const timers = { heartbeat: parseDuration(config.timers.heartbeat), lease: parseDuration(config.timers.lease), reap: parseDuration(config.timers.reap) }
+  const metrics = openMetrics(app)
+  const stopping = new AbortController()
+  setMaxListeners(0, stopping.signal)
+  const stops: (() => Promise<void>)[] = []
+  const hindrances = new Map<string, string>([['start', 'starting']])
+  const turns = new Map<string, { at: number; limit: number }>()
+  const hinder = (key: string, reason: string | null) => {
+    const before = hindrances.get(key)
+    if (reason === null) hindrances.delete(key)
+    else hindrances.set(key, reason)
+    if (reason !== null && before !== reason && key !== 'start') log.warn({ event: 'service_hindered', cause: key }, reason)
+    if (reason === null && before !== undefined && hindrances.size === 0) log.info({ event: 'service_ready' }, 'ready')
+  }
+  const page = await servePage(
+    {
+      // A loop that has not come round for a minute beyond its time is stuck; one that comes round and finds the ledger away is not.
+      live: () => [...turns].filter(([, t]) => performance.now() - t.at > t.limit).map(([loop]) => `the loop "${loop}" has not come round for a minute`),
+      ready: () => [...hindrances.values()],
+    },
+    metrics,
+  )
+  log.info({ event: 'service_started', address: page.address, version: programVersion }, `${app} started`)
+
+  const stop = async (why: string) => {
+    if (stopping.signal.aborted) return
+    log.info({ event: 'service_stopping', cause: why }, `stopping: ${why}`)
+    setTimeout(() => process.exit(0), stopWithin).unref()
+    hinder('stop', 'stopping')
+    stopping.abort(new Problem('the service is stopping', { code: 'stopping' }))
+    for (const each of stops.reverse()) await each().catch((error: Error) => log.warn({ event: 'stop_failed', error }, error.message))
+    await page.close()
+    log.info({ event: 'service_stopped' }, 'stopped')
+    process.exit(0)
+  }
+  process.once('SIGTERM', () => void stop('SIGTERM'))
+  process.once('SIGINT', () => void stop('SIGINT'))
+
+  const ledger = await openLedger({
+    url: ledgerUrl,
+    name,
+    signal: stopping.signal,
+    onWait: error => hinder('ledger', redact(`the ledger does not answer: ${error.message}`)),
+  })
+  hinder('ledger', null)
+  const clients: Redis[] = []
+  const redis = (kind: 'blocking' | 'prompt') => {
+    const client = (kind === 'blocking' ? blockingRedis : promptRedis)(redisUrl, name)
+    clients.push(client)
+    return client
+  }
+  stops.push(async () => {
+    await Promise.race([letGo(ledger, name).then(() => leaveService(ledger, name)), sleep(1_000)]).catch(() => undefined)
+    for (const client of clients) client.disconnect()
+    await ledger.close()
+  })
+
+  const service: Service = {
+    app,
+    name,
+    config,
+    ledger,
+    log,
+    metrics,
+    timers,
+    signal: stopping.signal,
+    redis,
+    hinder,
+    detail: {},
+    isReady: () => hindrances.size === 0,
+    option: key => {
+      const value = (values as Record<string, unknown>)[key]
+      return Array.isArray(value) ? value.join(',') : value === undefined ? undefined : String(value)
+    },
+    onStop: each => void stops.push(each),
+    event: fact => toEnvelope({ id: uuidv7(), app, at: new Date(), environment: config.environment, ...fact } satisfies Fact),
+    loop: loop => runLoop(service, loop, turns),
+  }
+
+  const watch = redis('prompt')
+  service.loop({
+    name: 'redis',
+    every: 5_000,
+    always: true,
+    async turn() {
+      try {
+        hinder('redis', (await evictionFault(watch)) ?? null)
+      } catch (error) {
+        hinder('redis', redact(`the operations Redis does not answer: ${(error as Error).message}`))
+      }
+    },
+  })
+  service.loop({
+    name: 'report',
+    every: timers.heartbeat,
+    always: true,
+    turn: async () =>
+      void (await reportService(ledger, {
+        name,
+        app,
+        version: programVersion,
+        catalogHash,
+        configHash: config.hash,
+        address: page.address,
+        ready: hindrances.size === 0,
+        reasons: [...hindrances.values()],
+        detail: service.detail,
+      })),
+  })
+  await main(service)
+  hinder('start', null)
+}
+
+function runLoop(s: Service, { name, every, wake, always, turn }: Loop, turns: Map<string, { at: number; limit: number }>): () => void {
+  let rouse: () => void = () => undefined
+  let roused = false
+  let last = ''
+  const ended = new AbortController()
+  const wakeUp = () => {
+    roused = true
+    rouse()
+  }
+  const unlisten = wake ? s.ledger.listen(wake, wakeUp) : () => undefined
+  const going = async () => {
+    while (!s.signal.aborted && !ended.signal.aborted) {
+      turns.set(name, { at: performance.now(), limit: 60_000 + every })
+      roused = false
+      if (always || s.isReady()) {
+        try {
+          await turn()
+          last = ''
+          // Heard of by the one loop that always asks the ledger: any of the others may have said that it is away.
+          if (name === 'report') s.hinder('ledger', null)
+        } catch (error) {
+          if (s.signal.aborted) break
+          const message = redact((error as Error).message)
+          if (isConnectionProblem(error)) s.hinder('ledger', `the ledger does not answer: ${message}`)
+          else if (message !== last) s.log.error({ event: 'loop_failed', loop: name, error }, `${name}: ${message}`)
+          last = message
+        }
+      }
+      if (roused) continue
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, every)
+        rouse = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        s.signal.addEventListener('abort', rouse, { once: true })
+      })
+      s.signal.removeEventListener('abort', rouse)
+    }
+    turns.delete(name)
+  }
+  const running = going()
+  s.onStop(() => Promise.race([running, sleep(3_000, undefined, { ref: false })]))
+  return () => {
+    ended.abort()
+    unlisten()
+    rouse()
+  }
+}
+
+function missing(what: 'ledger' | 'redis'): never {
+  const variable = what === 'ledger' ? 'DBOPS_LEDGER_URL' : 'DBOPS_REDIS_URL'
+  throw new Problem(`no ${what === 'ledger' ? 'ledger' : 'operations Redis'} is configured`, {
+    code: what === 'ledger' ? 'no_ledger' : 'no_redis',
+    hint: `write "${what}: { url: … }" into the configuration or set ${variable}; "./dbops up" starts servers of its own`,
+  })
+}
