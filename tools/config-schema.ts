@@ -4,26 +4,24 @@ import { configFile } from '@dbops/contract/config-file'
 import { z } from 'zod'
 
 export function configSchema(tasks: TaskEntry[]): JsonSchema {
-  const shape = z.toJSONSchema(configFile, { io: 'input' }) as JsonSchema
+  const { $schema, ...shape } = forEditors(z.toJSONSchema(configFile, { io: 'input' }) as JsonSchema)
   const schedule = shape.properties!.schedules!.additionalProperties as JsonSchema
   if (tasks.length) {
     schedule.properties!.task = { type: 'string', enum: tasks.map(task => task.name), description: 'what is run' }
     schedule.allOf = tasks.map(withItsParams)
   }
-  const { $schema, ...rest } = forEditors(shape) as JsonSchema
   return {
     $schema,
     $id: 'urn:axiom:dbops:config:v1',
     title: 'Axiom DB Ops configuration',
-    description:
-      'config/axiom.yaml: what is looked after, when, and who is told. Derived; the reader checks more (references, zones, cron).',
-    ...rest,
+    description: 'What is looked after, when, and who is told. `./dbops config check` checks more: references, zones, cron, secrets.',
+    ...shape,
   }
 }
 
 /** Where a schedule names this task, its `params` are this task's; and must be there when one of them has no default. */
 function withItsParams(task: TaskEntry) {
-  const { $schema: _, ...params } = task.params
+  const { $schema: _, ...params } = forEditors(task.params)
   return {
     if: { properties: { task: { const: task.name } }, required: ['task'] },
     // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's own word; nobody awaits it
@@ -34,15 +32,41 @@ function withItsParams(task: TaskEntry) {
   }
 }
 
-/** Our own words (`x-hint`, `x-ref`, `x-secret`) become the description that an editor shows: a strict validator refuses keywords that it does not know. */
-function forEditors(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(forEditors)
-  if (!value || typeof value !== 'object') return value
-  const { 'x-hint': hint, 'x-ref': section, 'x-secret': secret, ...rest } = value as Record<string, unknown>
-  const said = [rest.description, section && `the name of an entry of ${section as string}`, secret ? 'a secret' : undefined, hint].filter(
-    Boolean,
-  )
-  const inner = Object.fromEntries(Object.entries(rest).map(([key, part]) => [key, forEditors(part)]))
-  // `properties` may hold a key called description; only a schema's own is text.
-  return said.length && (hint || section || secret) ? { ...inner, description: said.join('; ') } : inner
+const variable = '\\$\\{'
+const asTheyAre = new Set(['default', 'const', 'enum', 'required'])
+
+/** A schema of ours as an editor wants it, all the way down. */
+function forEditors(schema: JsonSchema): JsonSchema {
+  const inside = (part: unknown): unknown =>
+    Array.isArray(part) ? part.map(inside) : part && typeof part === 'object' ? forEditors(part as JsonSchema) : part
+  const inner = Object.entries(schema).map(([key, part]) => {
+    if (asTheyAre.has(key)) return [key, part]
+    // Keys are never filled in, so a variable may not stand there.
+    if (key === 'propertyNames') return [key, inOneDescription(part as JsonSchema)]
+    if (key !== 'properties') return [key, inside(part)]
+    return [key, Object.fromEntries(Object.entries(part as object).map(([name, property]) => [name, inside(property)]))]
+  })
+  return orVariable(inOneDescription(Object.fromEntries(inner)))
+}
+
+/** Our own words become the description that an editor shows: a strict validator refuses keywords that it does not know. */
+function inOneDescription({ 'x-hint': hint, 'x-ref': section, 'x-secret': secret, description, ...rest }: JsonSchema): JsonSchema {
+  const said = [description, section ? `the name of an entry of ${section as string}` : undefined, secret ? 'a secret' : undefined, hint]
+  return { ...rest, ...(said.some(Boolean) ? { description: said.filter(Boolean).join('; ') } : {}) }
+}
+
+/** The reader fills `${NAME}` in before it checks, so it may stand where a number, a word or a pattern is wanted. */
+function orVariable(schema: JsonSchema): JsonSchema {
+  const { type, enum: words, pattern, ...rest } = schema
+  if ('const' in schema) return schema
+  if (Array.isArray(words))
+    return {
+      ...rest,
+      anyOf: [
+        { type, enum: words },
+        { type: 'string', pattern: variable },
+      ],
+    }
+  if (type === 'integer' || type === 'number' || type === 'boolean') return { ...rest, type: [type, 'string'], pattern: variable }
+  return typeof pattern === 'string' ? { ...schema, pattern: `${pattern}|${variable}` } : schema
 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 /** What a declaration may be built of. Not `prefault`: what comes back is a `default`, whose value nobody parses. */
 const kinds = new Set(
-  'object string number boolean null unknown any literal enum array tuple record union optional nullable default readonly'.split(' '),
+  'object string number boolean null unknown any never literal enum array tuple record union optional nullable default readonly'.split(' '),
 )
 const checks = new Set('min_length max_length length_equals greater_than less_than multiple_of number_format string_format'.split(' '))
 
@@ -39,12 +39,12 @@ function notSayable({ _zod: { def } }: Node): string[] {
   ]
 }
 
-/** Every schema inside, with its path; a schema that contains itself is walked once. */
+/** Every schema inside, with its path, down to what is not sayable itself; a schema that contains itself is walked once. */
 function* walk(node: Node, path: string, seen = new Set<Node>()): Generator<[string, Node]> {
   if (seen.has(node)) return
   seen.add(node)
   yield [path, node]
-  if (node._zod.def.type === 'lazy') return
+  if (!kinds.has(node._zod.def.type)) return
   for (const [key, part] of Object.entries(node._zod.def as unknown as Json)) {
     if (isSchema(part)) yield* walk(part, key === 'element' ? `${path}[]` : path, seen)
     else if (key !== 'checks' && part && typeof part === 'object')
