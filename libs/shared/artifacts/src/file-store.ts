@@ -1,7 +1,7 @@
 // The store behind file://: a folder of this machine. Written files are on the disk (fsync, also of the folders) before anybody is told so.
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, type FileHandle, link, lstat, mkdir, open, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises'
+import { access, type FileHandle, link, lstat, mkdir, open, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatSize } from '@dbops/contract/duration'
@@ -18,6 +18,9 @@ const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW
 const chunkSize = 256 * 1024
 /** Holds what putExclusive has not linked yet. No segment of a path begins with a dot, so nothing in it is ever listed. */
 const drafts = '.drafts'
+/** Room for the notes of a sweep, kept beside the drafts and given up when there is no other: a full store must still let itself be emptied. */
+const ballast = 'ballast'
+const ballastSize = 64 * 1024
 /** A draft lives for milliseconds; one that is a day old was left by a process that died. */
 const draftAge = 24 * 3_600_000
 
@@ -46,12 +49,12 @@ class FileStore implements Store {
     this.#root = fileURLToPath(url)
   }
 
-  /** Makes the folder of drafts beforehand: in a store that has become full a file without content can still be made, a folder mostly not. */
   async prepare(): Promise<void> {
     await this.check()
     await mkdir(join(this.#root, drafts), { mode: folderMode }).catch(async (error: unknown) => {
-      if (!isCode(error, 'EEXIST', 'ENOSPC', 'EDQUOT')) throw await this.#told(error, '')
+      if (!isCode(error, 'EEXIST', ...fullCodes)) throw await this.#told(error, '')
     })
+    await this.#keepBallast()
   }
 
   async check(): Promise<void> {
@@ -90,6 +93,16 @@ class FileStore implements Store {
 
   async putExclusive(path: string, content: string | Uint8Array): Promise<boolean> {
     await this.#clearDrafts()
+    try {
+      return await this.#putExclusive(path, content)
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'store_full') throw error
+      await rm(join(this.#root, drafts, ballast), { force: true })
+      return await this.#putExclusive(path, content)
+    }
+  }
+
+  async #putExclusive(path: string, content: string | Uint8Array): Promise<boolean> {
     const draft = await this.#createAt([drafts, randomUUID()], path)
     try {
       await this.#tell(path, draft.handle.writeFile(content))
@@ -258,9 +271,18 @@ class FileStore implements Store {
   async #clearDrafts(): Promise<void> {
     const folder = join(this.#root, drafts)
     for (const name of await readdir(folder).catch(() => [])) {
+      if (name === ballast) continue
       const left = await lstat(join(folder, name)).catch(() => undefined)
       if (left && Date.now() - left.mtimeMs > draftAge) await rm(join(folder, name), { force: true }).catch(() => {})
     }
+  }
+
+  async #keepBallast(): Promise<void> {
+    const file = join(this.#root, drafts, ballast)
+    // Random, because a file system that compresses would keep zeros for nothing. No room for it is no reason not to open the store.
+    await writeFile(file, randomBytes(ballastSize), { flag: 'wx', mode: fileMode }).catch(async (error: unknown) => {
+      if (isCode(error, ...fullCodes)) await rm(file, { force: true })
+    })
   }
 
   async #tell<T>(path: string, work: Promise<T>): Promise<T> {
@@ -275,7 +297,7 @@ class FileStore implements Store {
   async #told(thrown: unknown, path: string): Promise<Error> {
     if (thrown instanceof Problem) return thrown
     const where = `store "${this.name}" (${this.location})`
-    if (isCode(thrown, 'ENOSPC', 'EDQUOT')) {
+    if (isCode(thrown, ...fullCodes)) {
       const left = await this.free().catch(() => undefined)
       return new Problem(`${where} is full: ${left === undefined ? 'unknown space' : formatSize(left)} left while ${path} was written`, {
         code: 'store_full',
@@ -332,5 +354,6 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+const fullCodes = ['ENOSPC', 'EDQUOT']
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code
 const isCode = (error: unknown, ...codes: string[]) => codes.includes(codeOf(error) ?? '')

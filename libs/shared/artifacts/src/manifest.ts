@@ -69,30 +69,34 @@ export const manifest = z.looseObject({
 export type Manifest = z.infer<typeof manifest>
 export type ManifestHead = z.input<typeof head>
 export type ManifestFile = z.infer<typeof storedFile>
-export type Described = z.infer<typeof described>
 
-/** In place of a manifest: nothing can be sealed here any more. An empty file says the same: a full store has room for a name only. */
+/** In place of a manifest: nothing can be sealed here any more. */
 export const voidNote = z.looseObject({
   void: z.literal(true),
-  by: z.string().optional().describe('the fence of the attempt that voided it, or the service that swept'),
-  at: time.optional(),
+  by: z.string().describe('the fence of the attempt that voided it, or the service that swept'),
+  at: time,
   reason: z.string(),
 })
-const bareName: VoidNote = { void: true, reason: 'swept while the store was full' }
 export type VoidNote = z.infer<typeof voidNote>
 
-/** A task's description, checked when it is given and not after an hour of dumping: known keys by their shape, all others into `facts`. */
-export function parseDescribed(facts: Record<string, unknown>): { described: Described; facts: Record<string, unknown> } {
-  // A round trip: what is described later cannot change any more, dates become ISO 8601, and bigints (log positions) their digits.
-  const entries = Object.entries(JSON.parse(toJson(facts)) as Record<string, unknown>)
-  const known = Object.fromEntries(entries.filter(([key]) => key in described.shape))
-  const parsed = described.safeParse(known)
+/** A value as the manifest will keep it: what it says cannot change any more, dates are ISO 8601, and bigints (positions in a log) their digits. */
+export const asJson = (value: Record<string, unknown>) => JSON.parse(toJson(value)) as Record<string, unknown>
+
+/** Checks a task's description when it is given, and not after an hour of dumping. Throws `manifest_invalid`. */
+export function checkDescription(said: Record<string, unknown>): void {
+  const parsed = described.safeParse(said)
   if (!parsed.success)
     throw new Problem(`what the manifest shall say is malformed: ${firstIssue(parsed.error)}`, {
       code: 'manifest_invalid',
       hint: 'this is a bug of the task that describes its artifact',
     })
-  return { described: parsed.data, facts: Object.fromEntries(entries.filter(([key]) => !(key in described.shape))) }
+}
+
+/** A description as part of a manifest: the keys that it has a shape for, and all others under `facts`. */
+export function partOfManifest(said: Record<string, unknown>): Record<string, unknown> {
+  const isKnown = ([key]: [string, unknown]) => key in described.shape
+  const entries = Object.entries(said)
+  return { ...Object.fromEntries(entries.filter(isKnown)), facts: Object.fromEntries(entries.filter(entry => !isKnown(entry))) }
 }
 
 export const toJson = (value: unknown) =>
@@ -105,7 +109,6 @@ export const toJson = (value: unknown) =>
 export async function readManifest(store: Store, place: string): Promise<'none' | { void: VoidNote } | { manifest: Manifest }> {
   const text = await readText(store, `${place}/${manifestFile}`)
   if (text === undefined) return 'none'
-  if (text === '') return { void: bareName }
   const where = `${store.location}/${place}/${manifestFile}`
   const content = parseJson(text, where)
   if (isRecord(content) && content['void'] === true) return { void: parseAs(voidNote, content, where) }

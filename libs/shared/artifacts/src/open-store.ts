@@ -19,7 +19,9 @@ export async function openStore(name: string, { url, free }: StoreConfig): Promi
   if (!open)
     throw new Problem(`store "${name}": there is no kind of store for ${parsed.protocol}//`, {
       code: 'store_scheme_unknown',
-      hint: `built: ${Object.keys(kinds).join(', ')}; write file:///absolute/folder`,
+      hint: `built: ${Object.keys(kinds)
+        .map(kind => `${kind}//`)
+        .join(', ')}; write file:///absolute/folder`,
     })
   return open(name, parsed, parseSize(free))
 }

@@ -1,5 +1,4 @@
 // Removes what attempts left behind that did not come to their manifest. The name of the manifest is taken first, so that nobody can seal files that go.
-import { Problem } from '@dbops/contract/failure'
 import { isDamage, manifestFile, readManifest, toJson, type VoidNote } from './manifest.ts'
 import { type Place, placesIn } from './place.ts'
 import type { Store } from './store.ts'
@@ -22,7 +21,7 @@ export interface Swept {
  */
 export async function voidAndSweep(store: Store, place: string, { by, at, reason }: Sweeper): Promise<'sealed' | 'damaged' | Swept> {
   const note: VoidNote = { void: true, by, at: at.toISOString(), reason }
-  if (!(await takeName(store, `${place}/${manifestFile}`, note))) {
+  if (!(await store.putExclusive(`${place}/${manifestFile}`, toJson(note)))) {
     const standing = await standingAt(store, place)
     if (standing !== 'void') return standing
   }
@@ -34,16 +33,6 @@ export async function voidAndSweep(store: Store, place: string, { by, at, reason
     swept.bytes += bytes
   }
   return swept
-}
-
-/** Room is what a sweep makes, so it must not need any: in a full store the bare name, without a byte in it, stands for the note. */
-async function takeName(store: Store, path: string, note: VoidNote): Promise<boolean> {
-  try {
-    return await store.putExclusive(path, toJson(note))
-  } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'store_full') throw error
-    return store.putExclusive(path, '')
-  }
 }
 
 /** How long a note stays after its place was voided: far beyond any run's deadline, so that no sleeper wakes up to a free name. */

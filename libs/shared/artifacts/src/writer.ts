@@ -2,13 +2,14 @@
 import { Problem } from '@dbops/contract/failure'
 import type { Artifact } from '@dbops/contract/task'
 import {
-  type Described,
+  asJson,
+  checkDescription,
   type Manifest,
   type ManifestFile,
   type ManifestHead,
   manifest,
   manifestFile,
-  parseDescribed,
+  partOfManifest,
   readManifest,
   toJson,
 } from './manifest.ts'
@@ -31,8 +32,7 @@ export interface ArtifactWriter extends Artifact {
 
 export function artifactWriter(store: Store, place: string): ArtifactWriter {
   const files: ManifestFile[] = []
-  let about: Described = {}
-  let facts: Record<string, unknown> = {}
+  let said: Record<string, unknown> = {}
   let writing = 0
   let closed = false
 
@@ -60,13 +60,13 @@ export function artifactWriter(store: Store, place: string): ArtifactWriter {
     },
     read: file => store.get(`${place}/${file}`),
     describe(more) {
-      const parsed = parseDescribed(more)
-      about = added(about, parsed.described)
-      facts = added(facts, parsed.facts)
+      const all = added(said, asJson(more))
+      checkDescription(all)
+      said = all
     },
     demand: bytes => demandSpace(store, bytes),
     manifest(head) {
-      const parsed = manifest.safeParse({ ...head, ...about, facts, files })
+      const parsed = manifest.safeParse(asJson({ ...head, ...partOfManifest(said), files }))
       if (parsed.success) return parsed.data
       const issue = parsed.error.issues[0]!
       throw new Problem(`the manifest of ${place} is malformed: ${issue.path.join('.')}: ${issue.message}`, {
@@ -93,15 +93,15 @@ export function artifactWriter(store: Store, place: string): ArtifactWriter {
 }
 
 /** Lists grow, records gain keys, anything else is replaced. */
-function added<T extends Record<string, unknown>>(before: T, more: T): T {
-  const result: Record<string, unknown> = { ...before }
+function added(before: Record<string, unknown>, more: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...before }
   for (const [key, value] of Object.entries(more)) {
     const old = result[key]
     if (Array.isArray(old) && Array.isArray(value)) result[key] = [...(old as unknown[]), ...(value as unknown[])]
     else if (isRecord(old) && isRecord(value)) result[key] = { ...old, ...value }
     else result[key] = value
   }
-  return result as T
+  return result
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
