@@ -88,12 +88,12 @@ function isProgram(path: string): boolean {
 }
 
 async function install(missing: Program[], { yes, say = line => console.error(line) }: InstallOptions): Promise<void> {
-  const what = missing.map(one => one.what).join(' and ')
+  const what = `${missing.map(one => one.what).join(' and ')} ${missing.length === 1 ? 'is' : 'are'}`
   const packages = missing.map(one => one.package)
   const command = `apt-get install --no-install-recommends ${packages.join(' ')}`
   const root = process.getuid?.() === 0
   const byHand = `Install it: ${root ? '' : 'sudo '}${command}`
-  const refuse = (why: string) => new ServerError(`${what} is missing: ${why}`, byHand)
+  const refuse = (why: string) => new ServerError(`${what} missing: ${why}`, byHand)
   const apt = inPath('apt-get')
   if (!apt) throw refuse('this machine has no apt-get in its PATH')
   const sudo = root ? undefined : inPath('sudo')
@@ -102,7 +102,7 @@ async function install(missing: Program[], { yes, say = line => console.error(li
   // Without a terminal nobody could type the password.
   if (sudo && !terminal && spawnSync(sudo, ['-n', 'true']).status !== 0) throw refuse('sudo asks for a password, and there is no terminal')
 
-  say(`${what} is missing. To be installed from the distribution's packages: ${packages.join(', ')} (${command})`)
+  say(`${what} missing. To be installed from the distribution's packages: ${packages.join(', ')} (${command})`)
   if (terminal && !yes && !(await agreed('Install now? [Y/n] '))) throw refuse('not installed, as answered')
 
   const begun = performance.now()

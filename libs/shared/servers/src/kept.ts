@@ -32,5 +32,6 @@ export async function removeKept(folder: string): Promise<void> {
     const { container } = await getContainerRuntimeClient()
     await container.dockerode.getVolume(keptVolume(folder)).remove()
   }
-  for (const beside of ['', '.source', '.password', '.log', '.claim']) rmSync(folder + beside, { recursive: true, force: true })
+  for (const beside of ['', '.source', '.password', '.log', '.claim', '.unfinished'])
+    rmSync(folder + beside, { recursive: true, force: true })
 }

@@ -42,10 +42,9 @@ export async function startNative(server: NativeServer): Promise<Started> {
     if (kept && folder !== resolve(kept)) say(`${what} keeps its data in ${folder}: user ${user?.name} cannot reach ${kept}`)
     const claim = kept ? await claimFolder(folder, server.stopWith[0][0], say) : undefined
     try {
-      const { url, pid, stop } = await onSomePort(server, folder, temporary, pid => claim?.serves(pid))
+      const { stop, ...started } = await onSomePort(server, folder, temporary, pid => claim?.serves(pid))
       return {
-        url,
-        pid,
+        ...started,
         stop: async () => {
           await stop()
           claim?.release()
@@ -91,7 +90,7 @@ async function onPort(
   const child = startChild(argv, { logFile, cwd: folder, env, user: server.user, orphanSignal, orphanFolder: temporary })
   serves(child.pid)
   const waiting = { signal, within: server.patience, ended: child.end, log: () => lastLines(logFile) }
-  return untilReady({ url, pid: child.pid, stop: () => child.stop(server.stopWith) }, () =>
+  return untilReady({ url, pid: child.pid, ended: child.ended, stop: () => child.stop(server.stopWith) }, () =>
     whenReady(what, url, () => server.answers(url), waiting),
   )
 }

@@ -1,7 +1,6 @@
 // PostgreSQL: a given one, one in Docker, or a child process that is ready in about a second and leaves nothing behind.
-
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Client, type DatabaseError, escapeIdentifier } from 'pg'
 import { startContainer } from './docker.ts'
@@ -60,7 +59,7 @@ export function startPostgres(options: PostgresOptions = {}): Promise<Server> {
   })
 }
 
-// A laptop runs this beside everything else; 15 MB of shared buffers more or less are not felt, 100 idle connections are.
+// For a laptop on which all of it runs at once; no compiler starts for a query of milliseconds.
 const settings = {
   shared_preload_libraries: 'pg_stat_statements,auto_explain',
   shared_buffers: '64MB',
@@ -82,11 +81,23 @@ const throwAway = { fsync: 'off', full_page_writes: 'off' }
 
 async function prepare(data: string, port: number, options: PostgresOptions) {
   const user = unprivilegedUser()
+  const unfinished = `${data}.unfinished`
+  if (existsSync(unfinished)) for (const entry of readdirSync(data)) rmSync(join(data, entry), { recursive: true })
   const isNew = !existsSync(`${data}/PG_VERSION`)
+  if (!isNew && !existsSync(`${data}.password`))
+    throw new ServerError(
+      `${data} holds a PostgreSQL cluster that was not made here`,
+      'Start it yourself and name it by its URL, or use another folder.',
+    )
   const version = isNew ? options.version : readFileSync(`${data}/PG_VERSION`, 'utf8').trim()
   const program = await findOrInstall(version ? `postgres@${version}` : 'postgres', options)
   const password = keptPassword(data)
-  if (isNew) initialise(program, data, user)
+  if (isNew) {
+    // What a killed initdb leaves looks like a cluster; this file tells the next start that it is none.
+    writeFileSync(unfinished, '')
+    initialise(program, data, user)
+    rmSync(unfinished)
+  }
   const lines = { ...settings, ...local, ...(options.dataDir ? {} : throwAway), ...options.settings, port: String(port) }
   // In a file of its own and not on the command line, so that ALTER SYSTEM still has the last word.
   writeFileSync(
@@ -105,20 +116,8 @@ async function prepare(data: string, port: number, options: PostgresOptions) {
 function initialise(program: string, data: string, user: User | undefined): void {
   // initdb runs as the server's user, and reads the password from here.
   if (user) chownSync(`${data}.password`, user.uid, user.gid)
-  const argv = [
-    '-D',
-    data,
-    '-U',
-    'postgres',
-    '-A',
-    'scram-sha-256',
-    `--pwfile=${data}.password`,
-    '-E',
-    'UTF8',
-    '--locale=C.UTF-8',
-    '--no-sync',
-    '--no-instructions',
-  ]
+  const access = ['-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${data}.password`]
+  const argv = ['-D', data, ...access, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync', '--no-instructions']
   try {
     execFileSync(join(dirname(program), 'initdb'), argv, { uid: user?.uid, gid: user?.gid, cwd: data, stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {

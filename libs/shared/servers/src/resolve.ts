@@ -10,6 +10,8 @@ export interface Server {
   source: 'given' | 'docker' | 'native'
   /** The server's own process, when it is a child of ours. */
   pid?: number
+  /** Resolves when that process ends, asked to or not, with how it ended ("exit code 1", "SIGKILL"). */
+  ended?: Promise<string>
   /** Ends what we started and removes its temporary folder; a given server is left alone. May be called twice. */
   stop: () => Promise<void>
 }
