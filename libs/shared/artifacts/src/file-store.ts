@@ -93,6 +93,7 @@ class FileStore implements Store {
 
   async putExclusive(path: string, content: string | Uint8Array): Promise<boolean> {
     await this.#clearDrafts()
+    await this.#keepBallast()
     try {
       return await this.#putExclusive(path, content)
     } catch (error) {

@@ -78,21 +78,15 @@ describe('put', () => {
     })
   })
 
-  test('and a sweep that removes the folder under it do not disturb each other', async () => {
+  test('goes on when a sweep takes the empty folder away under it', async () => {
     const { store } = await freshStore()
-    const rounds = Array.from({ length: 150 }, (_, n) => n)
-    const putting = (async () => {
-      for (const n of rounds) await store.put(`a/b/c/new-${n}`, chunks('new'))
-    })()
-    const removing = (async () => {
-      for (const n of rounds) {
-        await store.putExclusive(`a/b/c/old-${n}`, 'old')
-        await store.remove(`a/b/c/old-${n}`)
-        await store.remove(`a/b/c/new-${n - 1}`)
+    const putAndRemove = async (name: string) => {
+      for (let round = 0; round < 60; round++) {
+        await store.put(`a/b/c/${name}`, chunks('x'))
+        await store.remove(`a/b/c/${name}`)
       }
-    })()
-    await Promise.all([putting, removing])
-    for (const n of rounds) await store.remove(`a/b/c/new-${n}`)
+    }
+    await Promise.all(['one', 'two', 'three', 'four'].map(putAndRemove))
     expect(await paths(store)).toEqual([])
   })
 })
@@ -110,7 +104,7 @@ describe('putExclusive', () => {
     const child = startChild('seal-for-ever.ts', root, String(bytes))
     await until(
       'a second file that is being written',
-      () => existsSync(join(root, 'sealed/1')) && readdirSync(join(root, '.drafts')).length > 0,
+      () => existsSync(join(root, 'sealed/1')) && readdirSync(join(root, '.drafts')).length > 1,
     )
     child.kill('SIGKILL')
     await until('its end', () => child.signalCode)
