@@ -26,8 +26,8 @@ const draftAge = 24 * 3_600_000
 
 /** Throws `store_unavailable` unless `url` names a folder that is there and that we may write to. It is never created: a missing one may be a missing mount. */
 export async function openFileStore(name: string, url: URL, reserve: number): Promise<Store> {
-  if (url.host !== '' || url.search !== '' || url.hash !== '')
-    throw new Problem(`store "${name}": ${url.href} names more than a folder of this machine`, {
+  if (url.host !== '' || url.search !== '' || url.hash !== '' || /%2f|%00/i.test(url.pathname))
+    throw new Problem(`store "${name}": ${url.href} names no folder of this machine`, {
       code: 'store_url_invalid',
       hint: 'write file:///absolute/folder, with three slashes',
     })

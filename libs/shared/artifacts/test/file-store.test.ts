@@ -251,6 +251,7 @@ describe('a store that cannot be used', () => {
     ['/var/backups', 'store_url_invalid'],
     ['file://host/folder', 'store_url_invalid'],
     ['file:///folder?x=1', 'store_url_invalid'],
+    ['file:///folder%2Fother', 'store_url_invalid'],
   ])('because its URL is %s is refused', async (url, code) => {
     expect(await codeOf(openStore('main', { url, free: '1GiB' }))).toBe(code)
   })
