@@ -5,11 +5,12 @@ import { v4 as uuidv4 } from 'uuid'
 import type { Queryable } from './ledger.ts'
 
 const insert = `
-  insert into outbox (id, event, ce) select (e.ce ->> 'id')::uuid, e.name, e.ce
+  insert into outbox (id, event, ce)
+  select (e.ce ->> 'id')::uuid, e.name, jsonb_set(e.ce, '{time}', to_jsonb(to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
   from jsonb_to_recordset($1::jsonb) as e (name text, ce jsonb)
   on conflict (id) do nothing`
 
-/** Puts events into the outbox, in the caller's transaction. */
+/** Puts events into the outbox, in the caller's transaction. Their time is the ledger's, so that all of them are of one clock. */
 export async function publish(db: Queryable, events: Envelope[]): Promise<void> {
   if (!events.length) return
   await db.query(insert, [JSON.stringify(events.map(ce => ({ name: signalOf(ce.type), ce })))])

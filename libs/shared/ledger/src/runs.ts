@@ -613,6 +613,13 @@ const byTail = `select ${columns} from runs r where right(id::text, 8) = right($
 /** The run whose id ends in `id` (8 characters or more, up to the whole): at most two are returned, to tell an ambiguity. */
 export const find = async (db: Queryable, id: string): Promise<Run[]> => (id.length < 8 ? [] : (await db.query<Run>(byTail, [id])).rows)
 
+/** The fence that a run has, or had last. */
+export const fenceOf = async (db: Queryable, run: string): Promise<number | null> =>
+  (await db.query<{ fence: number | null }>('select fence from runs where id = $1', [run])).rows[0]?.fence ?? null
+
+export const heldLocks = async (db: Queryable, run: string): Promise<Lock[]> =>
+  (await db.query<Lock>('select name, exclusive from run_locks where run = $1 and held order by name', [run])).rows
+
 export interface Filter {
   states?: string[]
   task?: string

@@ -40,7 +40,10 @@ type Entry = [id: string, fields: string[] | null]
 
 /** Reads until the signal aborts. Never throws for what it reads, nor for a Redis or a ledger that is away: it waits for them. */
 export async function consume(r: Reader): Promise<void> {
-  const handled = r.metrics.counter('dbops_events_handled_total', 'events read from dbops:events, by what became of them', ['group', 'outcome'])
+  const handled = r.metrics.counter('dbops_events_handled_total', 'events read from dbops:events, by what became of them', [
+    'group',
+    'outcome',
+  ])
   const count = (outcome: string) => handled.inc({ group: r.group, outcome })
   let replay = true // what was delivered to us and not acknowledged, before anything new: after a start and after each reconnect
   let claimAt = 0
@@ -50,7 +53,21 @@ export async function consume(r: Reader): Promise<void> {
   const acknowledge = (id: string) => r.prompt.xack(stream, r.group, id)
   const setAside = async (id: string, fields: string[] | null, reason: string) => {
     const event = (fields ? valueOf(fields) : '') ?? ''
-    await r.prompt.xadd(deadLetters, 'MAXLEN', '~', '10000', '*', 'group', r.group, 'entry', id, 'reason', reason, 'ce', event.length > largest ? `${event.slice(0, 1024)}…` : event)
+    await r.prompt.xadd(
+      deadLetters,
+      'MAXLEN',
+      '~',
+      '10000',
+      '*',
+      'group',
+      r.group,
+      'entry',
+      id,
+      'reason',
+      reason,
+      'ce',
+      event.length > largest ? `${event.slice(0, 1024)}…` : event,
+    )
     await acknowledge(id)
     count('dead_letter')
     r.log.warn({ event: 'dead_letter', group: r.group, entry: id, reason }, `entry ${id} was set aside: ${reason}`)
@@ -126,7 +143,11 @@ export async function consume(r: Reader): Promise<void> {
     } catch (error) {
       if (r.signal.aborted) break
       const message = (error as Error).message
-      if (message.startsWith('NOGROUP')) r.log.error({ event: 'group_lost', group: r.group }, `the group ${r.group} is gone from ${stream} (was Redis emptied?); it is made again and reads from the beginning`)
+      if (message.startsWith('NOGROUP'))
+        r.log.error(
+          { event: 'group_lost', group: r.group },
+          `the group ${r.group} is gone from ${stream} (was Redis emptied?); it is made again and reads from the beginning`,
+        )
       else r.log.debug({ event: 'bus_waits', group: r.group }, message)
       replay = true
       await sleep(500, undefined, { signal: r.signal }).catch(() => undefined)
@@ -143,7 +164,9 @@ export async function ensureGroup(redis: Redis, group: string): Promise<void> {
 }
 
 async function read(r: Reader, from: string, block: number): Promise<Entry[]> {
-  const answer = (await r.blocking.xreadgroup('GROUP', r.group, r.consumer, 'COUNT', 64, 'BLOCK', block, 'STREAMS', stream, from)) as [string, Entry[]][] | null
+  const answer = (await r.blocking.xreadgroup('GROUP', r.group, r.consumer, 'COUNT', 64, 'BLOCK', block, 'STREAMS', stream, from)) as
+    | [string, Entry[]][]
+    | null
   return answer?.[0]?.[1] ?? []
 }
 
@@ -179,6 +202,7 @@ function parse(fields: string[]): { event: Envelope } | { reason: string } | { s
   const signal = signalOf(parsed.data.type)
   if (!signal) return { skip: true } // of a newer version, or another system's
   const data = signals[signal].data.safeParse(parsed.data.data)
-  if (!data.success) return { reason: `its data is not that of ${signal}: ${data.error.issues[0]!.path.join('.')}: ${data.error.issues[0]!.message}` }
+  if (!data.success)
+    return { reason: `its data is not that of ${signal}: ${data.error.issues[0]!.path.join('.')}: ${data.error.issues[0]!.message}` }
   return { event: parsed.data }
 }

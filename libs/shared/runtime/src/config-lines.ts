@@ -65,7 +65,7 @@ export function readLines(text: string): Lines {
     for (const { key, value } of node.items) {
       const line = lineAt(key as Node)
       if (!isScalar(key) || key.value === null || key.value === '__proto__') {
-        complain(line, path, 'a key here is no text', 'write a key as a plain word')
+        complain(line, path, 'this cannot be a key', 'write a key as a plain word')
         continue
       }
       const name = String(key.value)
@@ -99,7 +99,10 @@ export function readLines(text: string): Lines {
   return {
     value,
     lineOf: path => {
-      for (let at = path; at; at = at.replace(/(^|\.)[^.[\]]*$|\[[0-9]+\]$/, '')) if (lines.has(at)) return lines.get(at)!
+      for (let at = path; at; at = at.slice(0, Math.max(at.lastIndexOf('.'), at.lastIndexOf('['), 0))) {
+        const line = lines.get(at)
+        if (line) return line
+      }
       return 1
     },
     errors: told.length ? told : errors,

@@ -50,10 +50,16 @@ function timers(raw: Raw): Found[] {
   ]
 }
 
-const services = (raw: Raw): Found[] => [
-  ...urlFound('pg', object(raw.ledger)?.url, ['ledger', 'url']),
-  ...urlFound('redis', object(raw.redis)?.url, ['redis', 'url']),
-]
+const services = (raw: Raw): Found[] => {
+  const ledger = object(raw.ledger)?.url
+  const shared = entries(raw, 'targets').find(([, { url }]) => typeof url === 'string' && url === ledger)
+  const hint = 'give the ledger a database of its own: it must answer while a target does not'
+  return [
+    ...(shared ? [{ path: ['ledger', 'url'], message: `is the database of the target "${shared[0].at(-1)}"`, hint }] : []),
+    ...urlFound('pg', ledger, ['ledger', 'url']),
+    ...urlFound('redis', object(raw.redis)?.url, ['redis', 'url']),
+  ]
+}
 
 const targets = (raw: Raw): Found[] =>
   entries(raw, 'targets').flatMap(([path, target]) => {
@@ -180,7 +186,7 @@ const schedules = (raw: Raw, catalog: Catalog): Found[] =>
       ...(name === undefined || task ? [] : taskFault(name, catalog, [...path, 'task'])),
       ...cronFault(schedule, path, raw),
       ...windowFault(schedule, path, raw),
-      ...(task ? [...workFaults(schedule, path, task, raw), ...timeFaults(schedule, path, task)] : []),
+      ...(task ? [...workFaults(schedule, path, task, raw), ...timeFaults(schedule, path, task)] : targetNames(schedule, path, raw)),
     ]
   })
 
@@ -226,6 +232,12 @@ function workFaults(schedule: Raw, path: Path, task: TaskEntry, raw: Raw): Found
     ),
   ]
 }
+
+/** Of a schedule whose task is not known, only whether its targets are there can be said. */
+const targetNames = (schedule: Raw, path: Path, raw: Raw): Found[] => [
+  ...names([schedule.target]).flatMap(([, name]) => inSection(raw, 'targets', name, [...path, 'target'])),
+  ...names(schedule.targets).flatMap(([index, name]) => inSection(raw, 'targets', name, [...path, 'targets', index])),
+]
 
 function timeFaults(schedule: Raw, path: Path, task: TaskEntry): Found[] {
   const timeout = milliseconds(schedule.timeout)

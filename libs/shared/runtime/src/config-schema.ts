@@ -58,7 +58,7 @@ export const hintOf = (schema: Schema | undefined): string | undefined => schema
 const metaOf = (schema: Schema): Record<string, unknown> => z.globalRegistry.get(bare(schema)) ?? {}
 
 /** Of a union: the branch that the discriminator names, else the object that knows most of the keys that are there. */
-function branchOf(union: z.ZodUnion, value: unknown): Schema | undefined {
+export function branchOf(union: z.ZodUnion, value: unknown): Schema | undefined {
   const objects = union.options.map(bare).filter(option => option instanceof z.ZodObject)
   const { discriminator } = union._zod.def as { discriminator?: string }
   if (discriminator)

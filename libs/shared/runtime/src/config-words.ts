@@ -1,8 +1,8 @@
 // What zod found, in words for people: what stands there, what is expected, the mend.
 import { nearMiss } from '@dbops/contract/names'
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Found, Path } from './config-problem.ts'
-import { hintOf, isSecret, keysOf, schemaAt, valueAt } from './config-schema.ts'
+import { branchOf, hintOf, isSecret, keysOf, schemaAt, valueAt } from './config-schema.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -10,12 +10,19 @@ type Issue = z.core.$ZodIssue
 export const inWords = (issues: readonly Issue[], schema: z.core.$ZodType, value: unknown): Found[] =>
   issues.flatMap(issue => wordsOf(issue, schema, value))
 
+/** What is wrong with the value at `path`, by a schema that zod did not get to there. */
+function inside(schema: z.core.$ZodType | undefined, root: z.core.$ZodType, whole: unknown, path: Path): Found[] {
+  const parsed = schema && z.safeParse(schema, valueAt(whole, path))
+  return parsed?.error ? parsed.error.issues.flatMap(issue => wordsOf({ ...issue, path: [...path, ...issue.path] }, root, whole)) : []
+}
+
 function wordsOf(issue: Issue, root: z.core.$ZodType, whole: unknown): Found[] {
   const path = issue.path as Path
   const schema = schemaAt(root, path, whole)
   const value = valueAt(whole, path)
   const told = (message: string, hint: string): Found[] => [{ path, message, hint: hintOf(schema) ?? hint }]
-  const shown = isSecret(schema) ? `a ${kindOf(value)}` : show(value)
+  const hidden = path.some((_, step) => isSecret(schemaAt(root, path.slice(0, step + 1), whole)))
+  const shown = hidden ? `a ${kindOf(value)}` : show(value)
 
   if (issue.code === 'unrecognized_keys') {
     const known = keysOf(schema, value)
@@ -31,7 +38,7 @@ function wordsOf(issue: Issue, root: z.core.$ZodType, whole: unknown): Found[] {
   }
   if (issue.code === 'invalid_key') {
     const hint = 'a name has lower-case letters, digits and hyphens and begins with a letter'
-    return [{ path, message: `"${String(path.at(-1))}" is no name`, hint }]
+    return [{ path, message: `"${String(path.at(-1))}" is no name`, hint }, ...inside(schema, root, whole, path)]
   }
   if (value === undefined) return told('is missing', missingHint(issue, path))
   switch (issue.code) {
@@ -46,7 +53,9 @@ function wordsOf(issue: Issue, root: z.core.$ZodType, whole: unknown): Found[] {
       const options = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(String) : []
       if (options.length)
         return told(`${shown} is not one of ${options.join(', ')}`, nearMiss(String(value), options) ?? `write ${options.join(' or ')}`)
-      return told(`${shown} is not understood`, unionHint(issue.errors))
+      const branch = schema instanceof z.ZodUnion && typeof value === 'object' ? branchOf(schema, value) : undefined
+      const deeper = inside(branch, root, whole, path)
+      return deeper.length ? deeper : told(`${shown} is not understood`, unionHint(issue.errors))
     }
     case 'too_small':
       return told(tooSmall(issue, shown), issue.origin === 'array' ? 'name at least one' : `write ${issue.minimum} or more`)

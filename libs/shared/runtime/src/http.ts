@@ -26,7 +26,9 @@ export async function servePage(health: Health, metrics: Metrics): Promise<{ add
     answer(response, 404, { error: 'known: /health/live, /health/ready, /metrics' })
   })
   server.requestTimeout = 5_000
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(Number(process.env['DBOPS_HTTP_PORT'] ?? 0), host, resolve))
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(Number(process.env['DBOPS_HTTP_PORT'] ?? 0), host, resolve),
+  )
   const { port } = server.address() as AddressInfo
   return {
     address: `http://${host}:${port}`,
@@ -38,7 +40,8 @@ export async function servePage(health: Health, metrics: Metrics): Promise<{ add
   }
 }
 
-const report = (response: ServerResponse, reasons: string[]) => answer(response, reasons.length ? 503 : 200, { ok: reasons.length === 0, reasons })
+const report = (response: ServerResponse, reasons: string[]) =>
+  answer(response, reasons.length ? 503 : 200, { ok: reasons.length === 0, reasons })
 const answer = (response: ServerResponse, status: number, body: unknown) => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }

@@ -13,7 +13,9 @@ export function openLog(app: string, service: string, level = process.env['DBOPS
     messageKey: 'message',
     errorKey: 'error',
     formatters: { level: (label, number) => ({ level: number === 60 ? 'critical' : label }) },
-    serializers: { error: (error: unknown) => (error instanceof Error ? { code: (error as { code?: string }).code, message: error.message } : error) },
+    serializers: {
+      error: (error: unknown) => (error instanceof Error ? { code: (error as { code?: string }).code, message: error.message } : error),
+    },
     hooks: { streamWrite: line => redact(line) },
   })
 }

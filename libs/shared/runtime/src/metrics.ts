@@ -18,6 +18,7 @@ export function openMetrics(app: string): Metrics {
     registry,
     gauge: (name, help, labels) => once(name, () => new Gauge({ name, help, labelNames: [...labels], registers: [registry] })),
     counter: (name, help, labels) => once(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] })),
-    histogram: (name, help, labels, buckets) => once(name, () => new Histogram({ name, help, labelNames: [...labels], buckets, registers: [registry] })),
+    histogram: (name, help, labels, buckets) =>
+      once(name, () => new Histogram({ name, help, labelNames: [...labels], buckets, registers: [registry] })),
   }
 }

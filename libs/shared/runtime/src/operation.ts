@@ -13,9 +13,16 @@ export function operationOf(task: TaskEntry, params: Record<string, unknown>): s
 /** The lock names of a run, with `{x}` filled in from its parameters. */
 export function locksOf(task: TaskEntry, params: Record<string, unknown>): { name: string; exclusive: boolean }[] {
   const fill = (name: string) => name.replace(/\{(\w+)\}/g, (_, param: string) => String(params[param]))
-  return [...task.locks.shared.map(name => ({ name: fill(name), exclusive: false })), ...task.locks.exclusive.map(name => ({ name: fill(name), exclusive: true }))]
+  return [
+    ...task.locks.shared.map(name => ({ name: fill(name), exclusive: false })),
+    ...task.locks.exclusive.map(name => ({ name: fill(name), exclusive: true })),
+  ]
 }
 
 /** JSON with sorted keys: equal values have equal texts. */
 export const canonical = (value: unknown): string =>
-  JSON.stringify(value, (_, inner: unknown) => (inner && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner))
+  JSON.stringify(value, (_, inner: unknown) =>
+    inner && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )

@@ -30,7 +30,10 @@ export function openOffers(redis: Redis): Offers {
     return known
   }
   return {
-    offer: async (name, offers) => void (await queueOf(name).addBulk(offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: `${data.run}-${data.dispatch}` } })))),
+    offer: async (name, offers) =>
+      void (await queueOf(name).addBulk(
+        offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: `${data.run}-${data.dispatch}` } })),
+      )),
     counts: name => queueOf(name).getJobCounts('waiting', 'active'),
     close: async () => void (await Promise.allSettled([...queues.values()].map(queue => queue.close()))),
   }
@@ -42,7 +45,16 @@ export function takeOffers(name: string, redis: Redis, concurrency: number, hand
     name,
     // Written out with three parameters: BullMQ passes its signal only then (and we take ours from the ledger).
     async (job: Job<Offer>, _token: string | undefined, _signal: AbortSignal | undefined) => handle(job.data),
-    { connection: redis, prefix, concurrency, maxStalledCount: 0, stalledInterval: 15_000, lockDuration: 30_000, autorun: false, skipVersionCheck: true },
+    {
+      connection: redis,
+      prefix,
+      concurrency,
+      maxStalledCount: 0,
+      stalledInterval: 15_000,
+      lockDuration: 30_000,
+      autorun: false,
+      skipVersionCheck: true,
+    },
   )
   worker.on('error', () => undefined)
   return worker

@@ -21,7 +21,7 @@ const remember = (value: string) => {
 }
 
 /**
- * The text without passwords in URLs (`scheme://user:***@host`), without `password=…` pairs, and without every secret that this process has
+ * The text without passwords in URLs (`scheme://user:***@host`), without the values of `password=…`, `"password": …` and SQL's `PASSWORD '…'`, and without every secret that this process has
  * opened or that `secrets` lists (those of at least 4 characters).
  */
 export function redact(text: string, secrets: Iterable<string> = []): string {
@@ -29,6 +29,6 @@ export function redact(text: string, secrets: Iterable<string> = []): string {
   const values = [...opened, ...[...secrets].filter(value => value.length >= shortest)].sort((a, b) => b.length - a.length)
   return values
     .reduce((rest, value) => rest.replaceAll(value, '***'), text)
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/]*):[^\s@/]+@/gi, '$1:***@')
-    .replace(/\b((?:pg)?passw(?:or)?d|pwd|secret|token)("?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&}]+)/gi, '$1$2***')
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/]*):[^\s/"'<>]+@/gi, '$1:***@')
+    .replace(/\b((?:pg)?password|passwd|pwd)(\s*=\s*|"\s*:\s*|\s+(?='))("[^"]*"|'[^']*'|[^\s,;&}]+)/gi, '$1$2***')
 }

@@ -10,11 +10,21 @@ const common: RedisOptions = {
 }
 
 /** For BullMQ workers and blocking reads: never gives up a command, waits for the server to come back. */
-export const blockingRedis = (url: string, name: string) => quiet(new Redis(url, { ...common, connectionName: name, maxRetriesPerRequest: null, blockingTimeout: 15_000 }))
+export const blockingRedis = (url: string, name: string) =>
+  quiet(new Redis(url, { ...common, connectionName: name, maxRetriesPerRequest: null, blockingTimeout: 15_000 }))
 
 /** For everything else: fails at once while the server is away, so that nobody hangs and nothing is sent twice behind a caller's back. */
 export const promptRedis = (url: string, name: string) =>
-  quiet(new Redis(url, { ...common, connectionName: name, maxRetriesPerRequest: 0, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, commandTimeout: 5_000 }))
+  quiet(
+    new Redis(url, {
+      ...common,
+      connectionName: name,
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      commandTimeout: 5_000,
+    }),
+  )
 
 /** Errors of a connection arrive with the commands that fail; the event itself would end the process. */
 function quiet(redis: Redis): Redis {

@@ -58,7 +58,13 @@ export interface Service {
   detail: Record<string, unknown>
   onStop(stop: () => Promise<void>): void
   /** An event of this service, to be put into the outbox with `publish`. Its time is set by the ledger. */
-  event(fact: { event: SignalName; subject: string; operation: string; data: Record<string, unknown>; runId?: string }): ReturnType<typeof toEnvelope>
+  event(fact: {
+    event: SignalName
+    subject: string
+    operation: string
+    data: Record<string, unknown>
+    runId?: string
+  }): ReturnType<typeof toEnvelope>
 }
 
 const options = {
@@ -78,12 +84,22 @@ export async function startService(app: App, main: (service: Service) => Promise
   try {
     await run(app, name, log, main)
   } catch (error) {
-    if (error instanceof ConfigProblem) for (const fault of error.errors) log.fatal({ event: 'config_wrong', hint: fault.hint }, formatConfigError(fault))
+    if (error instanceof ConfigProblem)
+      for (const fault of error.errors) log.fatal({ event: 'config_wrong', hint: fault.hint }, formatConfigError(fault))
     else {
       const { code, message, hint } = failureOf(error)
-      log.fatal({ event: 'service_ended', code, hint, ...(error instanceof Problem ? {} : { stack: redact((error as Error).stack ?? '') }) }, message)
+      log.fatal(
+        { event: 'service_ended', code, hint, ...(error instanceof Problem ? {} : { stack: redact((error as Error).stack ?? '') }) },
+        message,
+      )
     }
-    process.exit(error instanceof ConfigProblem || (error instanceof Problem && ['no_ledger', 'no_redis', 'missing_variable', 'missing_secret_file', 'bad_url', 'ledger_newer'].includes(error.code)) ? 2 : 1)
+    process.exit(
+      error instanceof ConfigProblem ||
+        (error instanceof Problem &&
+          ['no_ledger', 'no_redis', 'missing_variable', 'missing_secret_file', 'bad_url', 'ledger_newer'].includes(error.code))
+        ? 2
+        : 1,
+    )
   }
 }
 
@@ -92,7 +108,11 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   const config = readConfig(values.config)
   const ledgerUrl = serviceUrl(config, 'ledger') ?? process.env['DBOPS_LEDGER_URL'] ?? missing('ledger')
   const redisUrl = serviceUrl(config, 'redis') ?? process.env['DBOPS_REDIS_URL'] ?? missing('redis')
-  const timers = { heartbeat: parseDuration(config.timers.heartbeat), lease: parseDuration(config.timers.lease), reap: parseDuration(config.timers.reap) }
+  const timers = {
+    heartbeat: parseDuration(config.timers.heartbeat),
+    lease: parseDuration(config.timers.lease),
+    reap: parseDuration(config.timers.reap),
+  }
   const metrics = openMetrics(app)
   const stopping = new AbortController()
   setMaxListeners(0, stopping.signal)
@@ -109,7 +129,10 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   const page = await servePage(
     {
       // A loop that has not come round for a minute beyond its time is stuck; one that comes round and finds the ledger away is not.
-      live: () => [...turns].filter(([, t]) => performance.now() - t.at > t.limit).map(([loop]) => `the loop "${loop}" has not come round for a minute`),
+      live: () =>
+        [...turns]
+          .filter(([, t]) => performance.now() - t.at > t.limit)
+          .map(([loop]) => `the loop "${loop}" has not come round for a minute`),
       ready: () => [...hindrances.values()],
     },
     metrics,

@@ -1,0 +1,59 @@
+// The events of runs that end, or are lost, without their process: told by the scheduler in the run's name.
+import { taskNamed } from '@dbops/catalog/catalog'
+import type { Envelope } from '@dbops/contract/envelope'
+import type { Failure } from '@dbops/contract/failure'
+import type { SignalName } from '@dbops/contract/signals'
+import type { Run } from '@dbops/ledger/runs'
+import type { Service } from '@dbops/runtime/service'
+
+type Teller = Pick<Service, 'event'>
+type LastGood = { id: string; createdAt: Date; location: string }
+
+/** `emits.failed` of the task, or `run_cancelled`. `lastGood`: of a task that produces backups, the newest that there is. */
+export function endEvent(
+  teller: Teller,
+  run: Run,
+  state: 'failed' | 'timed_out' | 'refused' | 'cancelled' | 'skipped',
+  error: Failure,
+  lastGood?: LastGood,
+): Envelope {
+  const task = taskNamed(run.task)
+  return tell(
+    teller,
+    run,
+    state === 'cancelled' ? 'run_cancelled' : (task?.emits.failed ?? 'run_failed'),
+    state,
+    error,
+    task?.produces ? (lastGood ?? null) : undefined,
+  )
+}
+
+export const lostEvent = (teller: Teller, run: Run, error: Failure): Envelope => tell(teller, run, 'run_lost', 'queued', error, undefined)
+
+const tell = (
+  teller: Teller,
+  run: Run,
+  event: SignalName,
+  state: string,
+  error: Failure,
+  lastGood: LastGood | null | undefined,
+): Envelope =>
+  teller.event({
+    event,
+    subject: run.target ? `${run.engine}/${run.target}` : run.engine,
+    operation: run.operation,
+    runId: run.id,
+    data: {
+      task: run.task,
+      state,
+      attempt: run.attempt,
+      mode: run.mode,
+      schedule: run.schedule,
+      slot: run.slot?.toISOString() ?? null,
+      startedAt: run.startedAt?.toISOString() ?? null,
+      finishedAt: null,
+      result: null,
+      error,
+      ...(lastGood === undefined ? {} : { lastGood: lastGood && { ...lastGood, createdAt: lastGood.createdAt.toISOString() } }),
+    },
+  })

@@ -1,0 +1,149 @@
+// Slots that have come become runs, or are recorded as skipped with the reason: every planned slot ends in exactly one final state.
+import { createHash } from 'node:crypto'
+import type { Failure } from '@dbops/contract/failure'
+import { nextSlot, slotsBetween } from '@dbops/contract/slots'
+import type { Queryable } from '@dbops/ledger/ledger'
+import { publish } from '@dbops/ledger/outbox'
+import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
+import * as runs from '@dbops/ledger/runs'
+import { dueSchedules, type ScheduleRow, setDue } from '@dbops/ledger/schedules'
+import type { Service } from '@dbops/runtime/service'
+import { v7 as uuidv7 } from 'uuid'
+import { judge } from './policy.ts'
+
+export type Planner = Pick<Service, 'config' | 'log' | 'event' | 'timers'>
+
+/** More slots of one schedule than this are materialised in several turns. */
+const perTurn = 1_000
+
+export function ticking(service: Service): void {
+  service.loop({
+    name: 'tick',
+    every: 1_000,
+    turn: async () => {
+      const now = await service.ledger.now()
+      let more = true
+      while (more && !service.signal.aborted) more = await service.ledger.transaction(db => materialise(db, service, now, 50))
+    },
+  })
+}
+
+/** Materialises what is due at `now`, in the caller's transaction. True when there may be more. */
+export async function materialise(db: Queryable, planner: Planner, now: Date, limit = 1_000): Promise<boolean> {
+  const due = await dueSchedules(db, now, limit)
+  if (!due.length) return false
+  const pauses = await standing(db)
+  let unfinished = false
+  for (const schedule of due) if (await materialiseOne(db, planner, schedule, pauses, now)) unfinished = true
+  return unfinished || due.length === limit
+}
+
+async function materialiseOne(db: Queryable, planner: Planner, schedule: ScheduleRow, pauses: Pause[], now: Date): Promise<boolean> {
+  const { cron, zone } = schedule.spec
+  const first = schedule.dueAt!
+  const slots = [first, ...slotsBetween(cron, zone, first, now, perTurn - 1)]
+  const { run, skipped } = choose(slots, schedule.spec, now, planner.timers.lease)
+  if (skipped.length) await record(db, planner, schedule, skipped, late(skipped, schedule))
+  if (run) await bearSlot(db, planner, schedule, run, pauses, now)
+  await setDue(db, schedule, nextSlot(cron, zone, slots.at(-1)!))
+  return slots.length === perTurn
+}
+
+/**
+ * Which of the due slots is run, and which are not: with `latest` the last one, if it is within its catch-up; with `skip` the last one only when it is on time, which is
+ * within one lease: a scheduler that was replaced or restarted is not late.
+ */
+export function choose(
+  slots: Date[],
+  { misfire, catchUpMs }: { misfire: 'latest' | 'skip'; catchUpMs: number },
+  now: Date,
+  onTimeMs: number,
+): { run: Date | undefined; skipped: Date[] } {
+  const last = slots.at(-1)!
+  const allowed = misfire === 'skip' ? Math.min(onTimeMs, catchUpMs) : catchUpMs
+  return now.getTime() - last.getTime() <= allowed ? { run: last, skipped: slots.slice(0, -1) } : { run: undefined, skipped: slots }
+}
+
+async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, slot: Date, pauses: Pause[], now: Date): Promise<void> {
+  const { name, target, task, spec } = schedule
+  const pause = inForce(pauses, { schedule: name, target, task })
+  if (pause)
+    return record(db, planner, schedule, [slot], { code: 'paused', message: `paused by ${pause.actor} until ${pause.until.toISOString()}` })
+  const verdict = judge({ task, target, window: spec.window }, planner.config, now)
+  if (verdict.verdict !== 'allow') return record(db, planner, schedule, [slot], { code: verdict.rule, message: verdict.reason })
+  const before = await runs.unfinishedOf(db, name, target)
+  if (before)
+    return record(db, planner, schedule, [slot], { code: 'overlap', message: `run ${before.slice(-8)} of this schedule had not ended` })
+  const startBy = new Date(slot.getTime() + spec.catchUpMs)
+  await runs.bear(db, {
+    id: uuidv7(),
+    task,
+    engine: spec.engine,
+    lane: spec.lane,
+    target,
+    mode: 'do',
+    cause: { kind: 'schedule', schedule: name },
+    actor: 'scheduler',
+    schedule: name,
+    slot,
+    operation: spec.operation,
+    spec: { params: spec.params, entries: spec.entries, ...(spec.window ? { window: spec.window } : {}) },
+    locks: spec.locks,
+    priority: spec.priority,
+    notBefore: new Date(Math.max(slot.getTime() + jitter(name, target, slot, spec.jitterMs), now.getTime())),
+    startBy,
+    validUntil: new Date(now.getTime() + spec.deadlineMs),
+    attempts: spec.attempts,
+    retry: spec.retry,
+    backoffMs: spec.backoffMs,
+    timeoutMs: spec.timeoutMs,
+    recovers: spec.recovers,
+    policy: { verdict: 'allow', at: now.toISOString() },
+  })
+}
+
+const late = (slots: Date[], { spec }: ScheduleRow): Failure => ({
+  code: 'late',
+  message: `${slots.length} slot${slots.length === 1 ? '' : 's'} fell due while no scheduler ran; misfire is "${spec.misfire}"`,
+})
+
+async function record(db: Queryable, planner: Planner, schedule: ScheduleRow, slots: Date[], why: Failure): Promise<void> {
+  const { name, target, task, spec } = schedule
+  const [from, to] = [slots[0]!, slots.at(-1)!]
+  await runs.skip(
+    db,
+    {
+      schedule: name,
+      target,
+      task,
+      engine: spec.engine,
+      lane: spec.lane,
+      operation: spec.operation,
+      reason: why.code,
+      from,
+      to,
+      slots: slots.length,
+    },
+    why,
+  )
+  planner.log.info(
+    { event: 'slots_skipped', schedule: name, target, reason: why.code, slots: slots.length, from, to },
+    `${name}: ${why.message}`,
+  )
+  // A person's pause, a window and a blackout are meant; being late or overtaken is not.
+  if (why.code !== 'late') return
+  await publish(db, [
+    planner.event({
+      event: 'schedule_missed',
+      subject: target ? `${spec.engine}/${target}` : spec.engine,
+      operation: spec.operation,
+      data: { schedule: name, from: from.toISOString(), to: to.toISOString(), slots: slots.length, reason: why.message },
+    }),
+  ])
+}
+
+/** The same for the same slot, so that two schedulers agree: a share of `max` by a hash. */
+const jitter = (schedule: string, target: string | null, slot: Date, max: number): number =>
+  max === 0
+    ? 0
+    : Math.floor((createHash('sha256').update(`${schedule}/${target}/${slot.toISOString()}`).digest().readUInt32BE(0) / 2 ** 32) * max)

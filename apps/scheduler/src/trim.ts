@@ -1,0 +1,76 @@
+// Keeps stream, outbox and inbox from growing: by age, and never past what a registered reader has not read until that reader is older than its promise.
+import { parseDuration } from '@dbops/contract/duration'
+import { trimInbox } from '@dbops/ledger/inbox'
+import { hold } from '@dbops/ledger/leases'
+import { publish, trimOutbox } from '@dbops/ledger/outbox'
+import { sweepServices } from '@dbops/ledger/services'
+import { stream } from '@dbops/runtime/bus'
+import type { Service } from '@dbops/runtime/service'
+import type { Redis } from 'ioredis'
+import { readersOf, toRecord } from './publish.ts'
+
+/** Every event stays at least this long, read or not. */
+const keep = parseDuration('7d')
+/** The inbox is kept longer than any entry can still come. */
+const keepInbox = parseDuration('30d')
+
+export function trimming(service: Service): void {
+  const redis = service.redis('prompt')
+  const lagging = new Set<string>()
+  service.loop({
+    name: 'trim',
+    every: 60_000,
+    turn: async () => {
+      if (!(await hold(service.ledger, 'trimmer', service.name, 120_000))) return
+      const now = await service.ledger.now()
+      await trimStream(service, redis, now, lagging)
+      while (await trimOutbox(service.ledger, new Date(now.getTime() - keep), readersOf(service)));
+      while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox)));
+      await sweepServices(service.ledger)
+    },
+  })
+}
+
+/** Trims up to seven days ago, but not past the lowest unacknowledged entry of a registered reader whose `maxLag` is not over. */
+export async function trimStream(service: Service, redis: Redis, now: Date, lagging: Set<string>): Promise<void> {
+  if (!(await redis.exists(stream))) return
+  const groups = ((await redis.xinfo('GROUPS', stream)) as unknown[][]).map(toRecord)
+  let cut = now.getTime() - keep
+  for (const reader of readersOf(service)) {
+    const group = groups.find(g => g['name'] === reader)
+    if (!group) continue
+    const [pending, lowestPending] = (await redis.xpending(stream, reader)) as [number, string | null]
+    const next =
+      pending > 0 && lowestPending
+        ? lowestPending
+        : ((await redis.xrange(stream, `(${String(group['last-delivered-id'])}`, '+', 'COUNT', 1))[0]?.[0] ?? null)
+    const oldest = next === null ? null : Number(next.split('-')[0])
+    const maxLag = service.config.streams.groups[reader]?.maxLag ?? '14d'
+    const age = oldest === null ? 0 : now.getTime() - oldest
+    service.metrics
+      .gauge('dbops_stream_group_age_seconds', 'age of the oldest entry that a group has not acknowledged', ['group'])
+      .set({ group: reader }, age / 1_000)
+    const data = {
+      group: reader,
+      behind: oldest === null ? 0 : await count(redis, next!),
+      oldest: oldest === null ? null : new Date(oldest).toISOString(),
+      maxLag,
+    }
+    const tell = (event: 'stream_group_lagging' | 'stream_group_recovered' | 'redis_stream_data_loss') =>
+      service.ledger.transaction(db =>
+        publish(db, [service.event({ event, subject: 'redis/dbops:events', operation: `stream:${reader}`, data })]),
+      )
+    const limit = parseDuration(maxLag)
+    // Half of its promise is gone: an alarm, long before anything is lost.
+    if (age > limit / 2 && !lagging.has(reader)) {
+      lagging.add(reader)
+      await tell('stream_group_lagging')
+    } else if (age <= limit / 2 && lagging.delete(reader)) await tell('stream_group_recovered')
+    if (oldest === null || oldest >= cut) continue
+    if (age <= limit) cut = oldest
+    else await tell('redis_stream_data_loss')
+  }
+  await redis.xtrim(stream, 'MINID', String(Math.max(0, Math.floor(cut))))
+}
+
+const count = async (redis: Redis, from: string): Promise<number> => (await redis.xrange(stream, from, '+', 'COUNT', 1_000)).length

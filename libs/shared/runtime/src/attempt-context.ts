@@ -1,0 +1,66 @@
+// The context that a handler gets: its parameters, its state, and the verbs that reach the ledger under this attempt's fence.
+import type { ArtifactWriter } from '@dbops/artifacts/writer'
+import { Permanent } from '@dbops/contract/failure'
+import type { Engine } from '@dbops/contract/names'
+import type { SignalName } from '@dbops/contract/signals'
+import type { AnyContext } from '@dbops/contract/task'
+import * as runs from '@dbops/ledger/runs'
+import { type Attempt, Parked, superseded, untilLedger } from './attempt.ts'
+import type { RunLog } from './run-log.ts'
+
+const maxState = 64 * 1024
+
+export function contextOf<Verbs>(
+  a: Attempt<Verbs>,
+  log: RunLog,
+  verbs: Verbs | undefined,
+  writer: ArtifactWriter | undefined,
+  as: (event: SignalName) => void,
+): AnyContext & Verbs {
+  const { run, service, task } = a
+  const fence = run.fence!
+  let guarded = false
+  let progressAt = 0
+  const c: AnyContext = {
+    target: { name: run.target ?? '', engine: run.engine as Engine, labels: a.target?.config.labels ?? {} },
+    run: { id: run.id, attempt: run.attempt, fence, bornAt: run.queuedAt, slot: run.slot, environment: service.config.environment },
+    params: run.spec.params,
+    entries: run.spec.entries,
+    plan: undefined,
+    state: run.stateKept ? task.state.parse(run.stateKept) : undefined,
+    signal: a.abort.signal,
+    get artifact() {
+      if (!writer) throw new Error(`${task.name} uses an artifact and does not declare what it produces`)
+      return writer
+    },
+    async guard() {
+      await a.lease.guard()
+      if (guarded || run.retry !== 'never') return
+      // From here on the outcome of a lost attempt is unknown, and it must not be tried again by itself.
+      if (!(await untilLedger(a, () => runs.saveGuarded(service.ledger, fence)))) throw superseded()
+      guarded = true
+      await a.lease.guard()
+    },
+    async save(state) {
+      const text = JSON.stringify(task.state.parse(state))
+      if (Buffer.byteLength(text) > maxState)
+        throw new Permanent(`${task.name} wants to keep ${Buffer.byteLength(text)} bytes of state; at most ${maxState} are kept`)
+      if (!(await untilLedger(a, () => runs.saveState(service.ledger, fence, JSON.parse(text))))) throw superseded()
+      run.stateKept = JSON.parse(text) as Record<string, unknown>
+    },
+    park: async (until, state) => {
+      throw new Parked(until, state === undefined ? undefined : task.state.parse(state))
+    },
+    as(event) {
+      if (!task.emits.succeeded.includes(event)) throw new Error(`${task.name} does not declare the event ${event}`)
+      as(event)
+    },
+    progress(done, total, unit, note) {
+      if (performance.now() - progressAt < 1_000 && done !== total) return
+      progressAt = performance.now()
+      void runs.saveProgress(service.ledger, fence, { done, total, unit, ...(note ? { note } : {}) }).catch(() => undefined)
+    },
+    log: (message, fields) => log.add('info', message, fields),
+  }
+  return Object.assign(c, verbs)
+}

@@ -1,0 +1,33 @@
+// The lines of one run on their way to the ledger: redacted, in small batches, the newest 500 kept.
+import type { Ledger } from '@dbops/ledger/ledger'
+import { appendLines, type Line } from '@dbops/ledger/logs'
+import { redact } from './redact.ts'
+
+export interface RunLog {
+  add(level: 'info' | 'warning' | 'error', message: string, fields?: Record<string, unknown>): void
+  /** Writes what is left; gives up quietly when the ledger is away, since the process log has the same lines. */
+  flush(): Promise<void>
+}
+
+export function openRunLog(ledger: Ledger, run: string, startAfter: number): RunLog {
+  let waiting: Line[] = []
+  let n = startAfter
+  let timer: NodeJS.Timeout | undefined
+  let writing: Promise<void> = Promise.resolve()
+  const write = () => {
+    clearTimeout(timer)
+    timer = undefined
+    const lines = waiting.splice(0)
+    if (lines.length) writing = writing.then(() => appendLines(ledger, run, lines)).catch(() => undefined)
+    return writing
+  }
+  return {
+    add(level, message, fields) {
+      const line = redact(fields && Object.keys(fields).length ? `${message} ${JSON.stringify(fields)}` : message).slice(0, 4_000)
+      waiting.push({ n: ++n, at: new Date(), level, line })
+      if (waiting.length > 500) waiting = waiting.slice(-500)
+      timer ??= setTimeout(() => void write(), 300).unref()
+    },
+    flush: () => Promise.race([write(), new Promise<void>(resolve => setTimeout(resolve, 2_000).unref())]),
+  }
+}
