@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Probe, Task } from '@dbops/contract/task'
 import { z } from 'zod'
-import { probeRefusals, type Refusal, tableRefusals, taskRefusals } from './refusals.ts'
+import { channelRefusals, probeRefusals, type Refusal, tableRefusals, taskRefusals } from './refusals.ts'
 
 /** Whose tasks and probes begin with which word. */
 const engineOf: Record<string, string> = {
@@ -25,12 +25,13 @@ export interface Declarations {
 export async function readDeclarations(root: string): Promise<Declarations> {
   const tasks = await readFolder(root, 'tasks', isTask, taskRefusals)
   const probes = await readFolder(root, 'probes', isProbe, probeRefusals)
+  const channels = filesIn(root, 'apps/alert-relay/src/channels').map(file => basename(file, '.ts'))
   const table = tableRefusals().map(complaint => ({ file: 'libs/shared/contract/src/signals.ts', ...complaint }))
   return {
     tasks: tasks.found,
     probes: probes.found,
-    channels: filesIn(root, 'apps/alert-relay/src/channels').map(file => basename(file, '.ts')),
-    refusals: [...table, ...tasks.refusals, ...probes.refusals],
+    channels,
+    refusals: [...table, ...channelRefusals(channels), ...tasks.refusals, ...probes.refusals],
   }
 }
 

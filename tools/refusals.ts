@@ -1,4 +1,5 @@
 // What a declaration must be for the system to derive from it: each rule answers with what was found and the mend.
+import { channel } from '@dbops/contract/config-file'
 import { parseDuration } from '@dbops/contract/duration'
 import { nearMiss } from '@dbops/contract/names'
 import { isSignal, signalNames, signals } from '@dbops/contract/signals'
@@ -64,6 +65,27 @@ export const tableRefusals = (): Complaint[] =>
         hint: nearMiss(other, signalNames) ?? 'give that signal `alert: true`',
       }))
   })
+
+/** The channels that the relay has are those that the configuration takes: one without a shape could not be configured, a shape without one would do nothing. */
+export function channelRefusals(files: string[]): Refusal[] {
+  const shapes: string[] = channel.options.map(option => option.shape.type.value)
+  return [
+    ...files
+      .filter(name => !shapes.includes(name))
+      .map(name => ({
+        file: `apps/alert-relay/src/channels/${name}.ts`,
+        found: `the configuration takes no channel of the type "${name}"`,
+        hint: 'add its shape to `channel` in libs/shared/contract/src/config-file.ts',
+      })),
+    ...shapes
+      .filter(name => !files.includes(name))
+      .map(name => ({
+        file: 'libs/shared/contract/src/config-file.ts',
+        found: `takes channels of the type "${name}", which the relay has not`,
+        hint: `write apps/alert-relay/src/channels/${name}.ts, or take the shape out`,
+      })),
+  ]
+}
 
 const misnamed = (kind: string, name: string, expected: string): Complaint[] =>
   name === expected

@@ -135,6 +135,23 @@ describe('refused, with the file and the mend:', () => {
     })
   })
 
+  test('a channel that nobody can configure', async () => {
+    const root = smallTree()
+    put(root, 'apps/alert-relay/src/channels/pigeon.ts', '')
+    expect((await refusalsOf(root))[0]).toMatchObject({
+      file: 'apps/alert-relay/src/channels/pigeon.ts',
+      found: expect.stringContaining('type "pigeon"') as string,
+    })
+  })
+
+  test('a channel that can be configured and is not there', async () => {
+    const root = smallTree()
+    rmSync(join(root, 'apps/alert-relay/src/channels/webhook.ts'))
+    expect((await refusalsOf(root))[0]).toMatchObject({
+      found: expect.stringContaining('type "webhook", which the relay has not') as string,
+    })
+  })
+
   test('a probe that looks too often', async () => {
     const root = smallTree()
     put(
@@ -242,7 +259,7 @@ export default taskOf<Verbs>()({
 function smallTree() {
   const root = mkdtempSync(join(tmpdir(), 'derive-'))
   roots.push(root)
-  mkdirSync(join(root, 'apps'))
+  for (const channel of ['console', 'webhook']) put(root, `apps/alert-relay/src/channels/${channel}.ts`, '')
   symlinkSync(join(repository, 'node_modules'), join(root, 'node_modules'))
   return root
 }
