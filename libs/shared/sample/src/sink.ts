@@ -74,7 +74,6 @@ export async function startSink({ secret, port = 0, answer, onRequest }: SinkOpt
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     received,
     async stop() {
-      if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
       server.closeAllConnections()

@@ -110,9 +110,12 @@ describe('what it holds', () => {
 
   test('the views can be refreshed concurrently, as a group in one transaction, by the maintainer', async () => {
     const names = ['dim_case_type', 'dim_org', 'dim_time', 'dim_stk_type', 'mv_business_fact']
-    await maintainer.query('BEGIN')
-    for (const name of names) await maintainer.query(`REFRESH MATERIALIZED VIEW CONCURRENTLY vision.${name}`)
-    expect((await maintainer.query('COMMIT')).command).toBe('COMMIT')
+    const done = await using(sample.url, async client => {
+      await client.query('BEGIN')
+      for (const name of names) await client.query(`REFRESH MATERIALIZED VIEW CONCURRENTLY vision.${name}`)
+      return client.query('COMMIT')
+    })
+    expect(done.command).toBe('COMMIT')
   })
 
   test('every case is counted in the fact once', async () => {
@@ -143,6 +146,16 @@ describe('dead rows', () => {
     expect(rows).toEqual([{ reloptions: ['autovacuum_enabled=false'] }])
   })
 
+  test('the statistics of a small sample count its live rows right', async () => {
+    const { url } = await createSample(server.url, { database: 'small', rows: 4_000 })
+    const { rows } = await using(url, client =>
+      client.query(
+        `SELECT n_live_tup = (SELECT count(*) FROM core.event_outbox) AS right FROM pg_stat_user_tables WHERE relid = 'core.event_outbox'::regclass`,
+      ),
+    )
+    expect(rows).toEqual([{ right: true }])
+  })
+
   test('a fifth of the outbox is dead, and the maintainer vacuums it away without a warning', async () => {
     const before = await deadShare(maintainer)
     const notices: string[] = []
@@ -161,6 +174,19 @@ describe('dead rows', () => {
       notices: [],
     })
   })
+})
+
+test('the maintainer is no superuser, bypasses row level security, and is a member of the owner', async () => {
+  const { rows } = await maintainer.query(`
+    SELECT rolname, rolsuper AS super, rolbypassrls AS bypasses, pg_has_role(oid, 'axiom_owner', 'USAGE') AS owns,
+      pg_has_role(oid, 'pg_read_all_data', 'USAGE') AS reads, pg_has_role(oid, 'pg_monitor', 'USAGE') AS monitors
+    FROM pg_roles WHERE rolname IN ('axiom_owner', 'core_app', 'dbops_maintainer') ORDER BY rolname`)
+  const no = { super: false, bypasses: false, owns: false, reads: false, monitors: false }
+  expect(rows).toEqual([
+    { ...no, rolname: 'axiom_owner', owns: true },
+    { ...no, rolname: 'core_app' },
+    { rolname: 'dbops_maintainer', super: false, bypasses: true, owns: true, reads: true, monitors: true },
+  ])
 })
 
 describe('row level security', () => {
