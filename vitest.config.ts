@@ -6,6 +6,7 @@ const here = import.meta.dirname
 const packages = ['apps', 'libs/shared']
   .flatMap(folder => readdirSync(`${here}/${folder}`).map(name => ({ name, root: `${here}/${folder}/${name}` })))
   .filter(({ root }) => existsSync(`${root}/package.json`))
+  .concat({ name: 'tools', root: `${here}/tools` })
 
 export default defineConfig({
   test: {

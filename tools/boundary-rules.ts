@@ -64,7 +64,7 @@ export const boundaryRules = [
   {
     name: 'tools-stay-tools',
     comment: 'only the command line (derive, bench) and tests reach into tools and bench',
-    from: { path: '^(apps|libs)/.*/src/', pathNot: [...app('cli'), ...library('testing')] },
+    from: { path: '^(apps|libs)/.*/src/', pathNot: app('cli') },
     to: { path: '^(tools|bench)/' },
   },
   driver(

@@ -2,9 +2,9 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { channelRefusals, probeRefusals, type Refusal, tableRefusals, taskRefusals } from '@dbops/catalog/refusals'
 import type { Probe, Task } from '@dbops/contract/task'
 import { z } from 'zod'
-import { channelRefusals, probeRefusals, type Refusal, tableRefusals, taskRefusals } from './refusals.ts'
 
 /** Whose tasks and probes begin with which word. */
 const engineOf: Record<string, string> = {

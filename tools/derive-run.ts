@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Catalog } from '@dbops/catalog/catalog'
+import type { Refusal } from '@dbops/catalog/refusals'
 import { Problem } from '@dbops/contract/failure'
 import { alertsOf, signalNames, signals } from '@dbops/contract/signals'
 import type { Task } from '@dbops/contract/task'
@@ -11,7 +12,6 @@ import { configSchema } from './config-schema.ts'
 import { readDeclarations } from './declarations.ts'
 import { eventSchema } from './event-schemas.ts'
 import { eventsPage, probesPage, tasksPage } from './reference.ts'
-import type { Refusal } from './refusals.ts'
 
 /** A declaration from which nothing can be derived; the message has one line for each, with its file and the mend. */
 export class DeriveRefused extends Problem {

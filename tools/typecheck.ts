@@ -10,7 +10,7 @@ const { config } = ts.readConfigFile(resolve(root, 'tsconfig.base.json'), path =
   config: { compilerOptions: object }
 }
 const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root)
-const files = globSync(`${folder}/{src,test}/**/*.ts`, { cwd: root }).map(file => resolve(root, file))
+const files = globSync(`${folder}/{*,src/**/*,test/**/*}.ts`, { cwd: root }).map(file => resolve(root, file))
 // What the tests are provided with (`inject('pgUrl')`) is declared where it is provided.
 const program = ts.createProgram([...files, resolve(root, 'libs/shared/testing/src/global-setup.ts')], options)
 const problems = [

@@ -52,7 +52,7 @@ export const taskNamed = (name: string): TaskEntry | undefined => catalog.tasks.
 
 /** A task's parameters as a zod schema, brought back from its JSON Schema. */
 export const paramsOf = (task: TaskEntry): z.ZodType<Record<string, unknown>> =>
-  z.fromJSONSchema(task.params as Parameters<typeof z.fromJSONSchema>[0]) as z.ZodType<Record<string, unknown>>
+  z.fromJSONSchema(task.params) as z.ZodType<Record<string, unknown>>
 
 /** The config section that a parameter names an entry of; undefined for a plain one. */
 export const refOf = (task: TaskEntry, param: string): string | undefined =>

@@ -14,7 +14,7 @@ export function checkCron(expression: string): { found: string; hint: string } |
   if (odd !== undefined)
     return { found: `cron field "${odd}" is not understood`, hint: 'use numbers, names (mon, jan), "*", ranges, lists and steps' }
   try {
-    new Cron(expression, { paused: true, mode: fields.length === 6 ? '6-part' : '5-part' })
+    void new Cron(expression, { paused: true, mode: fields.length === 6 ? '6-part' : '5-part' })
   } catch (error) {
     return {
       found: `cron "${expression}": ${(error as Error).message.replace(/^CronPattern: /, '')}`,

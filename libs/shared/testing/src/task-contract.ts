@@ -2,10 +2,10 @@
 import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { taskRefusals } from '@dbops/catalog/refusals'
 import type { AnyContext, Task } from '@dbops/contract/task'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { taskRefusals } from '../../../../tools/refusals.ts'
 
 /** A database where the task has done nothing, and the facts that it would report had it worked. */
 export interface Untouched<Verbs> {

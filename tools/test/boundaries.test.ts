@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { checkBoundaries, type Violation } from '../../../../tools/boundary-check.ts'
-import { boundaryRules } from '../../../../tools/boundary-rules.ts'
+import { checkBoundaries, type Violation } from '../boundary-check.ts'
+import { boundaryRules } from '../boundary-rules.ts'
 
-const repository = fileURLToPath(new URL('../../../..', import.meta.url))
+const repository = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What must be red, each in a file of its own: the rule, the file and what stands in it. */
 const plants: [rule: string, file: string, text: string][] = [

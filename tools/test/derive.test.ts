@@ -5,9 +5,9 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Catalog } from '@dbops/catalog/catalog'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type DeriveRefused, derive } from '../../../../tools/derive-run.ts'
+import { type DeriveRefused, derive } from '../derive-run.ts'
 
-const repository = fileURLToPath(new URL('../../../..', import.meta.url))
+const repository = fileURLToPath(new URL('../..', import.meta.url))
 const roots: string[] = []
 afterAll(() => roots.forEach(root => rmSync(root, { recursive: true })))
 
