@@ -31,7 +31,7 @@ async function deliverOne(
   signal: AbortSignal,
 ): Promise<Outcome> {
   try {
-    await channel.deliver(c as never, due.payload as unknown as Message, signal)
+    await channel.deliver(c, due.payload as unknown as Message, signal)
   } catch (error) {
     // Stopped, not refused: the next relay sends it at once.
     if (signal.aborted) return release(ledger, due)

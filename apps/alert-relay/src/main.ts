@@ -5,23 +5,23 @@ import { loadChannels } from './load-channels.ts'
 import { relay } from './relay.ts'
 
 await startService('alert-relay', async s => {
-  const { handle, lookAgain, deliver, sweep } = relay(s, await loadChannels())
   const { ledger, log, metrics, signal, name: consumer } = s
+  const does = relay(s, await loadChannels())
   const reading = consume({
-    blocking: s.redis('blocking'),
-    prompt: s.redis('prompt'),
-    ledger,
     group: 'alert-relay',
     consumer,
+    blocking: s.redis('blocking'),
+    prompt: s.redis('prompt'),
+    handle: (db, event) => does.handle(db, event),
+    ledger,
     signal,
     log,
     metrics,
-    handle,
   })
   s.onStop(() => reading)
-  s.loop({ name: 'look-again', every: 5_000, turn: lookAgain })
-  s.loop({ name: 'sweep', every: 60_000, turn: sweep })
+  s.loop({ name: 'look-again', every: 5_000, turn: () => does.lookAgain() })
+  s.loop({ name: 'sweep', every: 60_000, turn: () => does.sweep() })
   // A loop for each: a receiver that hangs holds up nobody else's.
   for (const channel of Object.keys(s.config.alerts.channels))
-    s.loop({ name: `deliver:${channel}`, every: 1_000, turn: () => deliver(channel) })
+    s.loop({ name: `deliver:${channel}`, every: 1_000, turn: () => does.deliver(channel) })
 })

@@ -23,7 +23,7 @@ const overHttp: readonly ChannelType[] = ['webhook']
 const channels = await loadChannels()
 const log = openLog('alert-relay', 'test', 'silent')
 const bind = (channel: Channel, config: ChannelConfig) => (sent: Message, signal: AbortSignal) =>
-  channel.deliver({ name: 'ops', config: config as never, path: 'alerts.channels.ops', log }, sent, signal)
+  channel.deliver({ name: 'ops', config, path: 'alerts.channels.ops', log }, sent, signal)
 
 for (const [type, channel] of channels)
   channelContract<Message>({

@@ -63,6 +63,8 @@ const toOps = {
 }
 
 export interface Bench {
+  /** Of the ledger's database. */
+  url: string
   ledger: Ledger
   /** Handles an event that happened at `said.at` at the same time, or at `now`. */
   hear(said: Said, now?: string, by?: Rules): Promise<string[]>
@@ -77,6 +79,7 @@ export async function openBench(): Promise<Bench> {
   const database = await freshDatabase({ template })
   const ledger = await openLedger({ url: database.url, name: 'test', sessions: 4, migrations: 'expect' })
   return {
+    url: database.url,
     ledger,
     hear: (said, now = said.at, by = rules()) => ledger.transaction(db => handleEvent(db, event(said), by, at(now))),
     look: (now, by = rules()) => ledger.transaction(db => lookAgain(db, by, at(now))),

@@ -3,18 +3,15 @@ import { Later, Permanent } from '@dbops/contract/failure'
 import { type Answer, type Sink, startSink } from '@dbops/sample/sink'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-export interface ChannelUnderTest<Message> {
-  type: string
-  /** With everything bound but the message. */
-  deliver(message: Message, signal: AbortSignal): Promise<void>
-}
+/** A channel's `deliver` with everything bound but the message. */
+export type Deliver<Message> = (message: Message, signal: AbortSignal) => Promise<void>
 
 export interface ChannelContract<Message> {
   type: string
   firing: Message
   resolved: Message
   /** The channel, configured for the receiver at `url`. Whatever it is given as `secret`, and the path of the URL, must be in no error. */
-  bind(receiver: { url: string; secret: string }): ChannelUnderTest<Message>['deliver']
+  bind: (receiver: { url: string; secret: string }) => Deliver<Message>
   /** Whether it reaches its receiver over HTTP; else nothing can be refused. */
   http: boolean
 }
