@@ -183,7 +183,8 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     signal: stopping.signal,
     redis,
     hinder,
-    detail: {},
+    // The command line asks this, where it knows the ledger alone, before it asks whether something may be done in `prod`.
+    detail: { environment: config.environment },
     isReady: () => hindrances.size === 0,
     option: key => {
       const value = (values as Record<string, unknown>)[key]

@@ -1,0 +1,81 @@
+// What a command says: tables and lines for people, the environment first; NDJSON for scripts.
+import { styleText } from 'node:util'
+
+export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'cyan' | 'dim' | 'bold'
+
+export interface Column<Row> {
+  head: string
+  of(row: Row): string | number | null | undefined
+  colour?(row: Row): Colour | undefined
+  right?: boolean
+}
+
+export interface Print {
+  json: boolean
+  /** The first line of what people read. Nothing in JSON. */
+  environment(name: string | undefined, note?: string): void
+  /** A line for people. Nothing in JSON. */
+  line(text?: string): void
+  /** An object for scripts, one a line. Nothing otherwise. */
+  record(value: unknown): void
+  /** Rows as a table, or each as an object in JSON. `none` is said when there is no row. */
+  rows<Row>(rows: Row[], columns: Column<Row>[], none: string): void
+  colour(colour: Colour, text: string): string
+}
+
+export function printer({ json = false, out = process.stdout as NodeJS.WritableStream & { isTTY?: boolean } } = {}): Print {
+  const colours = Boolean(out.isTTY) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+  const write = (text: string) => void out.write(`${text}\n`)
+  const colour = (name: Colour, text: string) => (colours ? styleText(name, text, { validateStream: false }) : text)
+  return {
+    json,
+    colour,
+    environment(name, note) {
+      const shown = name === 'prod' ? colour('red', name) : (name ?? 'unknown')
+      if (!json) write(`environment: ${shown}${note ? `  ${colour('dim', note)}` : ''}`)
+    },
+    line(text = '') {
+      if (!json) write(text)
+    },
+    record(value) {
+      if (json) write(JSON.stringify(value))
+    },
+    rows(rows, columns, none) {
+      if (json) return rows.forEach(row => write(JSON.stringify(row)))
+      if (!rows.length) return write(none)
+      const heads = columns.map(({ head, right }) => ({ text: head.toUpperCase(), colour: 'dim' as Colour | undefined, right }))
+      const cells = rows.map(row =>
+        columns.map(({ of, colour, right }) => ({ text: String(of(row) ?? '–'), colour: colour?.(row), right })),
+      )
+      const widths = columns.map((_, i) => Math.max(...[heads, ...cells].map(line => width(line[i]!.text))))
+      for (const line of [heads, ...cells])
+        write(
+          line
+            .map(({ text, colour: name, right }, i) => {
+              const space = ' '.repeat(widths[i]! - width(text))
+              const shown = name ? colour(name, text) : text
+              return right ? space + shown : i === line.length - 1 ? shown : shown + space
+            })
+            .join('  '),
+        )
+    },
+  }
+}
+
+/** Columns on a terminal: Korean names take two for each character. */
+export const width = (text: string) =>
+  [...text].reduce(
+    (sum, char) => sum + (/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/.test(char) ? 2 : 1),
+    0,
+  )
+
+/** An id as people see and type it: its last 8 characters. (The first ones are a clock, and alike.) */
+export const shortId = (id: string) => id.slice(-8)
+
+/** How long ago, in one unit: `12s`, `3m`, `5h`, `2d`. */
+export function ago(at: Date | string, now = new Date()): string {
+  const seconds = Math.max(0, Math.round((now.getTime() - new Date(at).getTime()) / 1_000))
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m`
+  return seconds < 86_400 ? `${Math.floor(seconds / 3_600)}h` : `${Math.floor(seconds / 86_400)}d`
+}

@@ -1,0 +1,142 @@
+// Makes one program of the files in commands/: words, options, help with examples, and errors in our own words.
+import { readdirSync } from 'node:fs'
+import { Command as Commander, type CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { Command, CommonOptions, Context, OptionDeclaration } from './command.ts'
+import type { Connection } from './connect.ts'
+import { fail } from './fail.ts'
+import { printer } from './print.ts'
+
+const folder = new URL('./commands/', import.meta.url)
+const name = './dbops'
+
+/** Runs the command of `argv` (without node and script); resolves to the exit code. */
+export async function runProgram(argv: string[]): Promise<number> {
+  let exit = 0
+  const program = new Commander(name.slice(2))
+    .usage('COMMAND [options]')
+    .description('Database operations that prove their effect: PostgreSQL, Neo4j, Redis.')
+    .option('--json', 'NDJSON for scripts')
+    .option('--config <file>', 'the configuration')
+    .option('--debug', 'the stack of an error')
+    .option('--yes', 'answers questions in advance')
+    .helpCommand(false)
+    .helpOption('-h, --help', 'this text')
+    .addHelpText(
+      'after',
+      examples([
+        [`${name} up`, 'starts everything'],
+        [`${name} up --help`, 'what a command can do'],
+      ]),
+    )
+  settle(program)
+  for (const command of await commandsFor(argv)) {
+    const parent = parentOf(program, command.path)
+    const children = (await command.children?.()) ?? []
+    for (const one of [command, ...children]) add(one === command ? parent : parentOf(program, one.path), one, code => (exit = code))
+  }
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return exit
+  } catch (error) {
+    return isCommanders(error) ? spoken(error, program) : fail(error, program.opts<CommonOptions>())
+  }
+}
+
+/** Those whose first word is that of `argv`; all of them for the help and for a word that nobody knows. */
+async function commandsFor(argv: string[]): Promise<Command[]> {
+  const files = readdirSync(folder).filter(file => file.endsWith('.ts'))
+  const words = new Set(argv.filter(word => !word.startsWith('-')))
+  const meant = files.filter(file => words.has(file.slice(0, -'.ts'.length).split('-')[0]!))
+  const commands = await Promise.all(
+    (meant.length ? meant : files).map(async file => ((await import(new URL(file, folder).href)) as { command: Command }).command),
+  )
+  // Parents before children.
+  return commands.sort((a, b) => a.path.localeCompare(b.path))
+}
+
+function parentOf(program: Commander, path: string): Commander {
+  return path
+    .split(' ')
+    .slice(0, -1)
+    .reduce((parent, word) => parent.commands.find(command => command.name() === word) ?? settle(parent.command(word)), program)
+}
+
+function add(parent: Commander, command: Command, ended: (exit: number) => void) {
+  const word = command.path.split(' ').at(-1)!
+  const commander = settle(parent.command(word).summary(command.summary).description(`${command.summary}.`))
+  for (const [form, about] of Object.entries(command.arguments ?? {})) commander.argument(form, about)
+  for (const [form, option] of Object.entries(command.options ?? {})) commander.addOption(optionOf(form, option))
+  if (command.passesOn) commander.allowUnknownOption().allowExcessArguments()
+  commander.addHelpText('after', examples(command.examples))
+  commander.action(async () => ended(await runCommand(command, commander)))
+}
+
+async function runCommand(command: Command, commander: Commander): Promise<number> {
+  const options = commander.optsWithGlobals<CommonOptions & Record<string, unknown>>()
+  let connection: Promise<Connection> | undefined
+  const c: Context = {
+    args: commander.processedArgs as Context['args'],
+    options,
+    print: printer({ json: options.json }),
+    connect: () => (connection ??= import('./connect.ts').then(({ connect }) => connect(options.config))),
+    confirm: async (environment, what) => (await import('./confirm.ts')).confirm(environment, what, { yes: options.yes }),
+  }
+  try {
+    return (await command.run(c)) ?? 0
+  } finally {
+    await connection?.then(
+      ({ ledger }) => ledger.close(),
+      () => undefined,
+    )
+  }
+}
+
+function optionOf(form: string, declared: string | OptionDeclaration): Option {
+  const { about, choices, default: value, parse, repeat } = typeof declared === 'string' ? { about: declared } : declared
+  const option = new Option(form, about)
+  if (choices) option.choices(choices)
+  if (value !== undefined) option.default(value)
+  if (parse || repeat)
+    option.argParser((text, before: unknown) => {
+      const parsed = parse ? checked(parse, text) : text
+      return repeat ? [...((before as unknown[] | undefined) ?? []), parsed] : parsed
+    })
+  return option
+}
+
+function checked(parse: (text: string) => unknown, text: string): unknown {
+  try {
+    return parse(text)
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
+}
+
+/** Errors are thrown, and told by us; help lists the common options of every command. */
+function settle(commander: Commander): Commander {
+  return commander
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, styleTitle: title => title.replace('Global Options', 'Common options') })
+    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+}
+
+const examples = (all: Command['examples']) => {
+  const width = Math.max(...all.map(([command]) => command.length))
+  return `\nExamples:\n${all.map(([command, does]) => `  ${command.padEnd(width)}  ${does}`).join('\n')}`
+}
+
+const isCommanders = (error: unknown): error is CommanderError =>
+  error instanceof Error && (error as { code?: string }).code?.startsWith('commander.') === true
+
+/** `error: unknown option '--jso'\n(Did you mean --json?)` in the form of every other error. */
+async function spoken(error: CommanderError, program: Commander): Promise<number> {
+  if (error.exitCode === 0) return 0
+  if (error.code === 'commander.help') {
+    process.stderr.write(program.helpInformation())
+    return 2
+  }
+  const { Failed } = await import('./fail.ts')
+  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
+  const near = /\(Did you mean (?:one of )?(.*)\?\)/.exec(rest.join(' '))?.[1]
+  return fail(new Failed('wrong', first, { hint: near ? `did you mean ${near}?` : `${name} --help` }))
+}
