@@ -4,12 +4,22 @@ import { duration, size } from './duration.ts'
 import { engines, name } from './names.ts'
 import { severities } from './signals.ts'
 
+const variableName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of an environment variable')
+  .meta({ 'x-hint': 'write the name alone: { env: CORE_PASSWORD }' })
+// Services start in different folders, so a relative path would name a different file for each.
+const secretFile = z
+  .string()
+  .regex(/^(\/|\$\{)/, 'is no absolute path')
+  .meta({ 'x-hint': 'write { file: /run/secrets/core } or { file: "${CREDENTIALS_DIRECTORY}/core" }' })
+
 /**
  * A value that only its owner opens, when it needs it: plain text in which `${NAME}` and `${NAME:-default}` stand for environment variables,
  * or `{ env: NAME }`, or `{ file: PATH }`. Everywhere else variables are filled in when the file is read.
  */
 export const secret = z
-  .union([z.string().min(1), z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })])
+  .union([z.string().min(1), z.strictObject({ env: variableName }), z.strictObject({ file: secretFile })])
   .meta({ 'x-secret': true, 'x-hint': 'write text (with ${NAME} for environment variables), { env: NAME } or { file: PATH }' })
 export type Secret = z.infer<typeof secret>
 
@@ -90,12 +100,12 @@ export type Blackout = z.infer<typeof blackout>
 export const dump = z.strictObject({
   target: name,
   schema: z.enum(['all']).default('all').describe('whose definitions are dumped: all schemas'),
-  data: z.array(table).min(1).describe('the tables whose rows are dumped'),
+  data: z.array(table).min(1).meta({ 'x-hint': 'write data: [schema.table, …]' }).describe('the tables whose rows are dumped'),
   parents: z
     .enum(['refuse', 'include'])
     .default('refuse')
     .describe('when a listed table refers to one that is not: refuse with the path, or include it'),
-  stores: z.array(name).min(1).max(1).describe('one store per dump'),
+  stores: z.array(name).min(1).meta({ maxItems: 1 }).describe('one store per dump'), // the reader refuses a second one by name
 })
 export type Dump = z.infer<typeof dump>
 
@@ -105,7 +115,7 @@ const retry = z.strictObject({
 })
 export const schedule = z.strictObject({
   task: z.string(),
-  cron: z.string(),
+  cron: z.string().meta({ 'x-hint': 'write minute, hour, day, month and weekday, e.g. cron: "30 2 * * *"' }),
   zone: z.string().optional(),
   target: name.optional(),
   targets: z.array(name).min(1).optional(),
@@ -148,10 +158,7 @@ export type Route = z.infer<typeof route>
 export const configFile = z.strictObject({
   version: z.literal(1).default(1),
   zone: z.string().default('UTC').describe('of every schedule and window that names no other'),
-  environment: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]*$/)
-    .default('dev'),
+  environment: name.default('dev'),
   ledger: z.strictObject({ url: secret }).optional(),
   redis: z.strictObject({ url: secret }).optional(),
   targets: z.record(name, target).default({}),

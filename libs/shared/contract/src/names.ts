@@ -9,8 +9,12 @@ export const name = z
   .regex(/^[a-z][a-z0-9-]*$/, 'is no name')
   .meta({ 'x-hint': 'a name has lower-case letters, digits and hyphens and begins with a letter' })
 
+/** A word longer than this is no misspelt name, and comparing it would take long. */
+const longestName = 100
+
 /** `did you mean "outbox-failed"?` for the known word at the smallest edit distance, or undefined when none is near. */
 export function nearMiss(word: string, known: Iterable<string>): string | undefined {
+  if (word.length > longestName) return undefined
   const ranked = [...known].map(candidate => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
   const best = ranked.sort((a, b) => a.distance - b.distance)[0]
   return best && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? `did you mean "${best.candidate}"?` : undefined

@@ -1,7 +1,8 @@
 // Reads YAML into plain values, and remembers the line on which every key stands. Bounded: a small file cannot become a large value.
 import { nearMiss } from '@dbops/contract/names'
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml'
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import { type Found, formatPath, type Path } from './config-problem.ts'
+import { deepest, syntaxErrors, tooDeep } from './config-syntax.ts'
 
 export interface Lines {
   /** `{}` for an empty file. Keys without a value are left out, as if they were not there. */
@@ -14,7 +15,6 @@ export interface Lines {
 
 /** How many values aliases may add to a file: far above any real one, far below what hurts. */
 const aliasedValues = 10_000
-const deepest = 60
 
 export function readLines(text: string): Lines {
   const counter = new LineCounter()
@@ -25,18 +25,17 @@ export function readLines(text: string): Lines {
 
   let document: Document.Parsed
   try {
-    document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: false, logLevel: 'silent' })
+    document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: false, logLevel: 'error' })
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    complain(1, [], 'the file is nested too deeply to be read', `nest at most ${deepest} levels`)
+    complain(1, [], tooDeep.message, tooDeep.hint)
     return { value: {}, lineOf: () => 1, errors }
   }
 
   const anchors = new Map<string, Node>()
   let aliased = 0
   const plain = (node: unknown, path: Path, insideAlias: boolean, open: readonly unknown[]): unknown => {
-    if (open.length > deepest)
-      return void complain(lineAt(node as Node), path, 'this is nested too deeply', `nest at most ${deepest} levels`)
+    if (open.length > deepest) return void complain(lineAt(node as Node), path.slice(0, 2), tooDeep.message, tooDeep.hint)
     if (insideAlias && ++aliased > aliasedValues) return undefined
     if (isAlias(node)) {
       const source = anchors.get(node.source)
@@ -45,7 +44,7 @@ export function readLines(text: string): Lines {
           lineAt(node),
           path,
           `there is no anchor &${node.source} above`,
-          near(node.source, anchors.keys(), 'write the value itself'),
+          nearMiss(node.source, anchors.keys()) ?? 'write the value itself',
         )
       if (open.includes(source))
         return void complain(lineAt(node), path, `the alias *${node.source} contains itself`, 'write the value itself')
@@ -85,17 +84,7 @@ export function readLines(text: string): Lines {
   if (typeof value !== 'object' || Array.isArray(value))
     complain(1, [], `the file is ${Array.isArray(value) ? 'a list' : 'a single value'}`, 'begin with keys such as "targets:"')
 
-  const nearest = (line: number): Path => {
-    const above = [...lines].filter(([, at]) => at <= line).at(-1)
-    return above ? [above[0]] : []
-  }
-  const syntax = [...document.errors, ...document.warnings].map(error => {
-    const { line } = counter.linePos(error.pos[0])
-    return { line, path: nearest(line), ...syntaxInWords(error, text.split('\n')[line - 1] ?? '') }
-  })
-  // One slip makes the parser complain several times on its line; the first complaint is the one that helps.
-  const told = syntax.filter((error, index) => syntax.findIndex(other => other.line === error.line) === index)
-
+  const broken = syntaxErrors(document, text, counter, lines)
   return {
     value,
     lineOf: path => {
@@ -105,30 +94,6 @@ export function readLines(text: string): Lines {
       }
       return 1
     },
-    errors: told.length ? told : errors,
+    errors: broken.length ? broken : errors,
   }
 }
-
-const near = (word: string, known: Iterable<string>, otherwise: string) => nearMiss(word, known) ?? otherwise
-
-function syntaxInWords(error: YAMLError, line: string): { message: string; hint: string } {
-  if (/[:[,{]\s*\$\{/.test(line) && /[{[]/.test(line.replaceAll('${', '')))
-    return { message: 'a variable stands between brackets without quotes', hint: 'write "${NAME}" in quotes' }
-  if (error.code === 'TAB_AS_INDENT' || (/^\s*\t/.test(line) && error.code !== 'MULTIPLE_DOCS'))
-    return { message: 'a tab stands where the line is indented', hint: 'indent with spaces; YAML allows no tabs there' }
-  if (error.code === 'MULTIPLE_DOCS')
-    return { message: 'a second document begins here', hint: 'take out the line "---": a configuration is one document' }
-  if (error.code === 'TAG_RESOLVE_FAILED')
-    return { message: `this is no YAML that is read here: ${lower(error.message)}`, hint: 'take out the tag (!…)' }
-  if (/Nested mappings|Implicit keys|BLOCK_AS_IMPLICIT_KEY/.test(`${error.code} ${error.message}`))
-    return {
-      message: `this is no YAML: ${lower(error.message)}`,
-      hint: 'put a text that contains ": " into quotes, and look at the indentation',
-    }
-  return {
-    message: `this is no YAML: ${lower(error.message)}`,
-    hint: 'look at brackets, quotes and indentation on this line and the one above',
-  }
-}
-
-const lower = (sentence: string) => sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/;? please use .*/i, '')

@@ -1,4 +1,5 @@
 // Finds the schema of a place in the configuration: whether a secret stands there, what its hint is, which keys it knows.
+import { nearMiss } from '@dbops/contract/names'
 import { z } from 'zod'
 import type { Path } from './config-problem.ts'
 
@@ -11,7 +12,7 @@ export function bare(schema: Schema): Schema {
   return inner
 }
 
-/** The schema of `parent[key]`; `parent` chooses the branch where the schema has several. */
+/** The schema of `parent[key]`, undefined where nothing is expected; `parent` chooses the branch where the schema has several. */
 export function childSchema(schema: Schema | undefined, key: string | number, parent: unknown): Schema | undefined {
   if (!schema) return undefined
   const inner = bare(schema)
@@ -19,7 +20,7 @@ export function childSchema(schema: Schema | undefined, key: string | number, pa
   if (inner instanceof z.ZodRecord) return inner.valueType
   if (inner instanceof z.ZodArray) return inner.element
   if (inner instanceof z.ZodUnion) return childSchema(branchOf(inner, parent), key, parent)
-  return undefined
+  return inner instanceof z.ZodUnknown ? inner : undefined
 }
 
 /** The schema at a path below `schema`, where `value` stands. */
@@ -57,13 +58,13 @@ export const hintOf = (schema: Schema | undefined): string | undefined => schema
 
 const metaOf = (schema: Schema): Record<string, unknown> => z.globalRegistry.get(bare(schema)) ?? {}
 
-/** Of a union: the branch that the discriminator names, else the object that knows most of the keys that are there. */
+/** Of a union: the branch that the discriminator names, else the object that the keys which are there were meant for. */
 export function branchOf(union: z.ZodUnion, value: unknown): Schema | undefined {
   const objects = union.options.map(bare).filter(option => option instanceof z.ZodObject)
   const { discriminator } = union._zod.def as { discriminator?: string }
   if (discriminator)
     return objects.find(option => (option.shape[discriminator] as Schema)._zod.values?.has(valueAt(value, [discriminator]) as string))
   const keys = typeof value === 'object' && value !== null ? Object.keys(value) : []
-  const known = (option: z.ZodObject) => keys.filter(key => Object.hasOwn(option.shape, key)).length
-  return objects.sort((a, b) => known(b) - known(a))[0]
+  const meant = (option: z.ZodObject) => keys.filter(key => nearMiss(key, Object.keys(option.shape))).length
+  return objects.sort((a, b) => meant(b) - meant(a))[0]
 }

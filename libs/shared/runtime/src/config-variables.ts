@@ -5,7 +5,8 @@ import { bare, childSchema, isSecret } from './config-schema.ts'
 
 export type Environment = Record<string, string | undefined>
 
-const variable = /\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\$\{)/g
+// Names and defaults are bounded, so that a hostile text costs no more than its length.
+const variable = /\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]{0,200})(?::-([^}]{0,1000}))?\}|(\$\{)/g
 
 /**
  * The text with its variables filled in. A variable that is not set, or set to nothing, takes its default; `missing` names those that have none
@@ -23,7 +24,7 @@ export function expand(text: string, env: Environment): { text: string; missing:
   return { text: filled, missing }
 }
 
-/** A `${` that begins no variable, with the text around it; undefined when all is well. */
+/** Whether a `${` in the text begins no variable. */
 export const brokenVariable = (text: string): boolean => [...text.matchAll(variable)].some(match => match[4] !== undefined)
 
 /**
@@ -52,7 +53,8 @@ export function fillIn(
       found.push({ path, message: '"${" begins no variable', hint: 'write ${NAME} or ${NAME:-default}; a plain "${" is written "$${"' })
       return value
     }
-    if (isSecret(schema)) return value
+    // A key that no schema knows is told as such, and its variables are nobody's.
+    if (isSecret(schema) || !schema) return value
     const { text, missing } = expand(value, env)
     for (const name of missing) found.push(missingVariable(path, name))
     return missing.length ? value : typed(text, schema)

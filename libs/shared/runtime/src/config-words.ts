@@ -47,12 +47,12 @@ function wordsOf(issue: Issue, root: z.core.$ZodType, whole: unknown): Found[] {
     case 'invalid_value':
       return told(
         `${shown} is not one of ${issue.values.join(', ')}`,
-        nearMiss(String(value), issue.values.map(String)) ?? `write ${issue.values.map(show).join(' or ')}`,
+        nearWord(value, issue.values) ?? `write ${issue.values.map(show).join(' or ')}`,
       )
     case 'invalid_union': {
       const options = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(String) : []
       if (options.length)
-        return told(`${shown} is not one of ${options.join(', ')}`, nearMiss(String(value), options) ?? `write ${options.join(' or ')}`)
+        return told(`${shown} is not one of ${options.join(', ')}`, nearWord(value, options) ?? `write ${options.join(' or ')}`)
       const branch = schema instanceof z.ZodUnion && typeof value === 'object' ? branchOf(schema, value) : undefined
       const deeper = inside(branch, root, whole, path)
       return deeper.length ? deeper : told(`${shown} is not understood`, unionHint(issue.errors))
@@ -125,3 +125,5 @@ const show = (value: unknown): string => {
   const text = JSON.stringify(value) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}…"` : text
 }
+
+const nearWord = (value: unknown, known: readonly unknown[]) => (typeof value === 'string' ? nearMiss(value, known.map(String)) : undefined)

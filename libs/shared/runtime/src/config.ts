@@ -57,16 +57,18 @@ export function checkConfig(file: string | undefined, options: ReadOptions = {})
     ...(parsed.success ? [] : inWords(parsed.error.issues, configFile, filled.value)),
     ...checkReferences(filled.value as Record<string, unknown>, catalog),
   ]
-  if (found.length || !parsed.success) return bad(oncePerPath(found).map(fault => ({ ...fault, line: lineOf(formatPath(fault.path)) })))
+  if (found.length || !parsed.success) return bad(withoutEchoes(found).map(fault => ({ ...fault, line: lineOf(formatPath(fault.path)) })))
   return { ok: true, errors: [], config: { ...parsed.data, file: label, hash: hashOf(parsed.data), lineOf } }
 }
 
-/** What is wrong with a value in itself comes first, and makes what follows from it idle. */
-const oncePerPath = (found: Found[]): Found[] => {
+/** One error per slip: what is wrong with a value in itself makes idle what follows from it, and a misspelt key is not missing too. */
+function withoutEchoes(found: readonly Found[]): Found[] {
   const seen = new Set<string>()
-  return found.filter(({ path }) => {
+  const meant = new Set(found.map(({ path, hint }) => formatPath([...path.slice(0, -1), /^did you mean "(.*)"\?$/.exec(hint)?.[1] ?? ''])))
+  return found.filter(({ path, message }) => {
     const key = formatPath(path)
-    return seen.has(key) ? false : seen.add(key)
+    if (seen.has(key) || (message === 'is missing' && meant.has(key))) return false
+    return seen.add(key)
   })
 }
 
