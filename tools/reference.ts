@@ -72,7 +72,7 @@ const parameterRows = (params: JsonSchema) =>
     name,
     valueOf(schema),
     'default' in schema ? `\`${JSON.stringify(schema.default)}\`` : params.required?.includes(name) ? 'required' : '',
-    (schema.description as string | undefined) ?? (schema['x-hint'] as string | undefined) ?? '',
+    [schema.description, schema['x-hint'] ?? (schema.items as JsonSchema | undefined)?.['x-hint']].filter(Boolean).join('; '),
   ])
 
 /** What may be written for a parameter, in words. */
