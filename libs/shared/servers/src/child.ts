@@ -15,8 +15,10 @@ export interface Child {
 }
 
 export interface ChildOptions {
-  /** Standard output and error are appended to this file. */
-  logFile: string
+  /** Standard output and error are appended to this file … */
+  logFile?: string
+  /** … or handed over as they come. */
+  output?: (text: string) => void
   cwd?: string
   env?: NodeJS.ProcessEnv
   user?: { uid: number; gid: number }
@@ -41,7 +43,8 @@ kill -s KILL -- "-$2"
 
 /** Both processes lead sessions of their own, so that Ctrl-C on a terminal reaches us alone and servers are stopped in order. */
 export function startChild(argv: [string, ...string[]], options: ChildOptions): Child {
-  const log = openSync(options.logFile, 'a', 0o600)
+  const { output = () => {} } = options
+  const log = options.logFile ? openSync(options.logFile, 'a', 0o600) : 'pipe'
   const server = spawn('/bin/sh', ['-c', gate, argv[0], ...argv], {
     cwd: options.cwd,
     env: options.env ?? process.env,
@@ -49,7 +52,11 @@ export function startChild(argv: [string, ...string[]], options: ChildOptions): 
     detached: true,
     stdio: ['pipe', log, log],
   })
-  closeSync(log)
+  if (typeof log === 'number') closeSync(log)
+  for (const stream of [server.stdout, server.stderr]) {
+    stream?.setEncoding('utf8').on('data', output)
+    ;(stream as Socket | null)?.unref()
+  }
   let end: string | undefined
   const ended = new Promise<string>(resolve => {
     const settle = (how: string) => {

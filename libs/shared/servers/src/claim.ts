@@ -15,7 +15,7 @@ interface Written {
   owner: Process
   server?: Process
 }
-interface Process {
+export interface Process {
   pid: number
   born: string
 }
@@ -58,9 +58,10 @@ async function end(server: Process, signal: NodeJS.Signals, patience: number): P
 }
 
 // A pid alone may have been given to another process since; pid and time of birth together are one process.
-const lives = ({ pid, born: then }: Process) => born(pid) === then
+export const lives = ({ pid, born: then }: Process) => born(pid) === then
 
-function born(pid: number): string | undefined {
+/** When a process was born, in its system's words; undefined when there is none, or only what is left of one. */
+export function born(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux') return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim()
     // The fields after the command's closing bracket: state is the first, start time in clock ticks since boot the twentieth.
