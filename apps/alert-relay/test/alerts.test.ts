@@ -1,13 +1,14 @@
 import { listAlerts } from '@dbops/ledger/alerts'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { handleEvent } from '../src/handle-event.ts'
 import { at, type Bench, event, openBench, rules } from './relay-bench.ts'
 
 let bench: Bench
-beforeEach(async () => {
+beforeAll(async () => {
   bench = await openBench()
 })
-afterEach(() => bench.close())
+beforeEach(() => bench.reset())
+afterAll(() => bench.close())
 
 describe('an episode', () => {
   test('opens with a failure and is told once', async () => {

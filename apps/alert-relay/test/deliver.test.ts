@@ -3,7 +3,7 @@ import { closeDelivered, giveUpOn, postpone, takeDue } from '@dbops/ledger/deliv
 import { openLog } from '@dbops/runtime/log'
 import { type Answer, type Sink, startSink } from '@dbops/sample/sink'
 import { until } from '@dbops/testing/until'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { deliverDue } from '../src/deliver.ts'
 import { loadChannels } from '../src/load-channels.ts'
 import type { Message } from '../src/message.ts'
@@ -16,17 +16,18 @@ const secret = 'shared-by-both'
 let bench: Bench
 let sink: Sink
 let answer: (n: number) => Answer | Promise<Answer>
+beforeAll(async () => {
+  bench = await openBench()
+})
+afterAll(() => bench.close())
 beforeEach(async () => {
   answer = () => ({ status: 204 })
-  bench = await openBench()
+  await bench.reset()
   sink = await startSink({ secret, answer: n => answer(n) })
   await bench.hear({ at: '05:00' })
   await dueNow()
 })
-afterEach(async () => {
-  await sink.stop()
-  await bench.close()
-})
+afterEach(() => sink.stop())
 
 test('what is due is sent with its key, and closed', async () => {
   expect([await deliver(), sink.received.map(({ key, verified }) => ({ key, verified })), await row('key', 'status', 'attempts')]).toEqual([

@@ -27,22 +27,23 @@ const relays: Relay[] = []
 beforeAll(async () => {
   redisServer = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' } })
   redis = new Redis(redisServer.url)
+  bench = await openBench()
 })
 afterAll(async () => {
+  await bench.close()
   redis.disconnect()
   await redisServer.stop()
   rmSync(folder, { recursive: true })
 })
 beforeEach(async () => {
   answer = () => ({ status: 204 })
-  bench = await openBench()
+  await bench.reset()
   sink = await startSink({ secret, answer: n => answer(n) })
   await redis.del('dbops:events')
 })
 afterEach(async () => {
   await Promise.all(relays.splice(0).map(relay => relay.kill()))
   await sink.stop()
-  await bench.close()
 })
 
 test('an event on the stream becomes one signed notification and one line; its success, the resolution', async () => {

@@ -71,6 +71,8 @@ export interface Bench {
   look(now: string, by?: Rules): Promise<string[]>
   /** The notifications written so far, in order: `ops firing 0`. */
   written(): Promise<string[]>
+  /** Forgets everything: cheaper than a database for each test. */
+  reset(): Promise<void>
   close(): Promise<void>
 }
 
@@ -87,6 +89,7 @@ export async function openBench(): Promise<Bench> {
       (await ledger.query<{ line: string }>(`select channel || ' ' || state || ' ' || nth as line from deliveries order by n`)).rows.map(
         row => row.line,
       ),
+    reset: async () => void (await ledger.query('truncate alerts, episodes, decisions, deliveries, inbox')),
     async close() {
       await ledger.close()
       await database.drop()
