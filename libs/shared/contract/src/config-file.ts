@@ -1,7 +1,7 @@
 // The shape of config/axiom.yaml, section by section. Only what has an effect is accepted; the reader (runtime/config) adds lines, references and secrets.
 import { z } from 'zod'
 import { duration, size } from './duration.ts'
-import { engines, name } from './names.ts'
+import { name } from './names.ts'
 import { severities } from './signals.ts'
 
 const variableName = z

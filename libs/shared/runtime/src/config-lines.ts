@@ -8,7 +8,7 @@ export interface Lines {
   /** `{}` for an empty file. Keys without a value are left out, as if they were not there. */
   value: unknown
   /** The line of a path as `formatPath` writes it; of what encloses it when it is not there itself. */
-  lineOf(path: string): number
+  lineOf: (path: string) => number
   /** What is wrong with the text; then `value` means nothing. Each has its own line: the path only says near what. */
   errors: (Found & { line: number })[]
 }
@@ -63,11 +63,11 @@ export function readLines(text: string): Lines {
     const entries: [string, unknown][] = []
     for (const { key, value } of node.items) {
       const line = lineAt(key as Node)
-      if (!isScalar(key) || key.value === null || key.value === '__proto__') {
+      const name = keyOf(key)
+      if (name === undefined) {
         complain(line, path, 'this cannot be a key', 'write a key as a plain word')
         continue
       }
-      const name = String(key.value)
       const at = [...path, name]
       if (first.has(name)) complain(line, at, `"${name}" stands here twice, first on line ${first.get(name)}`, 'keep one of the two')
       else first.set(name, line)
@@ -96,4 +96,11 @@ export function readLines(text: string): Lines {
     },
     errors: broken.length ? broken : errors,
   }
+}
+
+/** A key as text; undefined for what is none. */
+function keyOf(key: unknown): string | undefined {
+  const value = isScalar(key) ? key.value : undefined
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return undefined
+  return value === '__proto__' ? undefined : String(value)
 }

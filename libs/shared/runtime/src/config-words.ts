@@ -68,7 +68,7 @@ function wordsOf(issue: Issue, root: z.core.$ZodType, whole: unknown): Found[] {
       )
     case 'invalid_format':
       return told(
-        `${shown} ${/^is /.test(issue.message) ? issue.message : 'is not of the right form'}`,
+        `${shown} ${issue.message.startsWith('is ') ? issue.message : 'is not of the right form'}`,
         `the form is ${issue.pattern ?? issue.format}`,
       )
     default:

@@ -17,7 +17,7 @@ export interface Config extends ConfigFile {
   /** Over the content (defaults filled in, secrets as templates, order of keys and comments left out): 64 hex digits. */
   hash: string
   /** The line of a path such as `schedules.vacuum.cron`, from 1. */
-  lineOf(path: string): number
+  lineOf: (path: string) => number
 }
 
 export interface ReadOptions {

@@ -1,5 +1,5 @@
 // Where a target is and how to get in, from its entry in the configuration with its secrets opened.
-import type { ConfigFile, Neo4jTarget, PgTarget, RedisTarget, Target } from '@dbops/contract/config-file'
+import type { ConfigFile, Neo4jTarget, PgTarget, Target } from '@dbops/contract/config-file'
 import type { Environment } from './config-variables.ts'
 import { openSecret, SecretProblem } from './secret.ts'
 

@@ -20,7 +20,11 @@ windows: { night: { from: "00:00", to: "06:00" } }
 const schedule = (...lines: string[]) => `${base}schedules:\n  nightly:\n${lines.map(line => `    ${line}\n`).join('')}`
 const vacuum = ['task: pg.vacuum', 'target: core', 'cron: "30 2 * * *"', 'params: { tables: [core.users] }']
 const dump = ['task: pg.dump', 'cron: "30 2 * * *"', 'params: { dump: metadata }']
-const bomb = `a: &a [1,1,1,1,1,1,1,1,1,1]\n${[...'bcdefgh'].map((to, i) => `${to}: &${to} [${Array(10).fill(`*${'abcdefgh'[i]}`)}]\n`).join('')}`
+const tenTimes = (name: string) => Array(10).fill(name).join(', ')
+const bomb = [
+  'a: &a [1, 1, 1]',
+  ...['ab', 'bc', 'cd', 'de', 'ef', 'fg'].map(([from, to]) => `${to}: &${to} [${tenTimes(`*${from}`)}]`),
+].join('\n')
 const day = 'write 5 fields (minute hour day month weekday) or 6 with seconds first, e.g. "30 2 * * *"'
 const ranges = 'minute 0–59, hour 0–23, day 1–31, month 1–12, weekday 0–7'
 const aDuration = 'write a whole number and a unit: 500ms, 30s, 15m, 2h, 7d'
@@ -110,13 +114,13 @@ const rows: Record<string, Row[]> = {
   stores: [
     ['a store that is not built', 'stores:\n  main: { url: s3://axiom }\n', 2, 'stores.main.url', 'stores of the kind s3:// are not built', 'built is file:///absolute/folder'],
     ['a store in a relative folder', 'stores:\n  main: { url: file://backups }\n', 2, 'stores.main.url', 'names no absolute folder', 'write three slashes: file:///var/backups/dbops'],
-    ['a dump without tables', `${base}`.replace('data: [core.users], ', ''), 5, 'dumps.metadata.data', 'is missing', 'write data: [schema.table, …]'],
-    ['a dump with no table in its list', `${base}`.replace('core.users', ''), 5, 'dumps.metadata.data', 'is empty', 'write data: [schema.table, …]'],
-    ['a table without a schema', `${base}`.replace('core.users', 'users'), 5, 'dumps.metadata.data[0]', '"users" is no table', 'write schema.table'],
-    ['a dump into two stores', `${base}`.replace('[main]', '[main, copy]').replace('main: {', 'copy: { url: file:///copy }, main: {'), 5, 'dumps.metadata.stores', 'more than one store per dump is not built: main, copy', 'keep one: stores: [main]'],
-    ['a dump into an unknown store', `${base}`.replace('[main]', '[mian]'), 5, 'dumps.metadata.stores[0]', '"mian" is not in stores', 'did you mean "main"?'],
-    ['a dump of Redis', `${base}`.replace('target: core', 'target: cache'), 5, 'dumps.metadata.target', '"cache" is redis; a dump is of a pg target', 'name one of core'],
-    ['a dump of nothing', `${base}`.replace('target: core', 'target: crm'), 5, 'dumps.metadata.target', '"crm" is not in targets', 'did you mean "core"?'],
+    ['a dump without tables', base.replace('data: [core.users], ', ''), 5, 'dumps.metadata.data', 'is missing', 'write data: [schema.table, …]'],
+    ['a dump with no table in its list', base.replace('core.users', ''), 5, 'dumps.metadata.data', 'is empty', 'write data: [schema.table, …]'],
+    ['a table without a schema', base.replace('core.users', 'users'), 5, 'dumps.metadata.data[0]', '"users" is no table', 'write schema.table'],
+    ['a dump into two stores', base.replace('[main]', '[main, copy]').replace('main: {', 'copy: { url: file:///copy }, main: {'), 5, 'dumps.metadata.stores', 'more than one store per dump is not built: main, copy', 'keep one: stores: [main]'],
+    ['a dump into an unknown store', base.replace('[main]', '[mian]'), 5, 'dumps.metadata.stores[0]', '"mian" is not in stores', 'did you mean "main"?'],
+    ['a dump of Redis', base.replace('target: core', 'target: cache'), 5, 'dumps.metadata.target', '"cache" is redis; a dump is of a pg target', 'name one of core'],
+    ['a dump of nothing', base.replace('target: core', 'target: crm'), 5, 'dumps.metadata.target', '"crm" is not in targets', 'did you mean "core"?'],
   ],
   alerts: [
     ['a route to an unknown channel', 'alerts:\n  channels: { ops: { type: console } }\n  routes:\n    - { to: [ops] }\n    - { to: [ops, slak] }\n', 5, 'alerts.routes[1].to[1]', '"slak" is not in alerts.channels', 'alerts.channels has ops'],

@@ -1,6 +1,4 @@
 // What a good configuration becomes: defaults, variables, aliases, the hash, and parameters with the entries they name.
-import { existsSync } from 'node:fs'
-import { catalog } from '@dbops/catalog/catalog'
 import { instantOf } from '@dbops/contract/local-time'
 import { expect, test } from 'vitest'
 import { checkConfig, type ReadOptions, readConfig } from '../src/config.ts'
@@ -101,9 +99,9 @@ test.each([
   expect(instantOf(text, zone)?.toISOString()).toBe(instant)
 })
 
-test.runIf(catalog.tasks.length)('the plan of the platform can be used', () => {
+test('the plan of the platform can be used with the tasks that are built', () => {
   const plan = new URL('../../../../config/axiom.yaml', import.meta.url).pathname
-  expect(existsSync(plan) && checkConfig(plan, { env: {} }).errors).toEqual([])
+  expect(checkConfig(plan, { env: {} }).errors).toEqual([])
 })
 
 const read = (text: string, options: ReadOptions = {}) => readConfig('axiom.yaml', { text, env: {}, catalog: testCatalog, ...options })
