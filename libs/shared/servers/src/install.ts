@@ -2,8 +2,8 @@
 // after asking on a terminal, and without leaving a server of the distribution's own running. Where that cannot be done the error
 // carries the command that does it; nothing is skipped.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { ServerError } from './server-error.ts'
 
@@ -159,7 +159,10 @@ async function withoutServices(sudo: string | undefined, packages: string[], wor
 }
 
 function put(sudo: string | undefined, path: string, text: string, mode: string): void {
-  if (!sudo) return writeFileSync(path, text, { mode: Number.parseInt(mode, 8) })
+  if (!sudo) {
+    mkdirSync(dirname(path), { recursive: true })
+    return writeFileSync(path, text, { mode: Number.parseInt(mode, 8) })
+  }
   execFileSync(sudo, ['sh', '-c', 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"', 'put', path, mode], { input: text })
 }
 

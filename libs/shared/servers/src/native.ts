@@ -1,13 +1,14 @@
 // A server as a child process of ours: its folder, its claim, its port, its start and its end, the same for every engine.
-import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { startChild } from './child.ts'
 import { claimFolder } from './claim.ts'
-import { freePort } from './free-port.ts'
+import { freePort, isFree } from './free-port.ts'
 import { lastLines } from './log-tail.ts'
 import type { Started } from './resolve.ts'
-import { folderFor, type User } from './unprivileged.ts'
+import { ServerError } from './server-error.ts'
+import { folderFor, placeOf, type User } from './unprivileged.ts'
 import { untilReady, whenReady } from './when-ready.ts'
 
 export interface NativeServer {
@@ -33,11 +34,13 @@ export interface NativeServer {
 
 /** Errors: ServerError with the end of the log; then nothing is left running, and a temporary folder is removed. */
 export async function startNative(server: NativeServer): Promise<Started> {
-  const { what, kept, user, say } = server
-  const temporary = kept === undefined ? mkdtempSync(join(tmpdir(), 'dbops-')) : undefined
+  const { what, kept, user, port, say } = server
+  // Otherwise whoever listens there would be asked whether it is ready, and might say yes.
+  if (port && !(await isFree(port)))
+    throw new ServerError(`${what} cannot have port ${port}: it is in use`, `See who has it: ss -ltnp 'sport = :${port}'`)
+  const temporary = kept === undefined ? temporaryFolder(user) : undefined
   const tidy = () => temporary && rmSync(temporary, { recursive: true, force: true })
   try {
-    if (temporary && user) chownSync(temporary, user.uid, user.gid)
     const folder = folderFor(kept ?? join(temporary as string, 'data'), user)
     if (kept && folder !== resolve(kept)) say(`${what} keeps its data in ${folder}: user ${user?.name} cannot reach ${kept}`)
     const claim = kept ? await claimFolder(folder, server.stopWith[0][0], say) : undefined
@@ -59,6 +62,14 @@ export async function startNative(server: NativeServer): Promise<Started> {
     tidy()
     throw error
   }
+}
+
+function temporaryFolder(user: User | undefined): string {
+  const start = placeOf(join(tmpdir(), 'dbops-'), user)
+  mkdirSync(dirname(start), { recursive: true, mode: 0o711 })
+  const folder = mkdtempSync(start)
+  if (user) chownSync(folder, user.uid, user.gid)
+  return folder
 }
 
 async function onSomePort(
@@ -89,7 +100,7 @@ async function onPort(
   const orphanSignal = server.stopWith[0][0] === 'SIGINT' ? 'INT' : 'TERM'
   const child = startChild(argv, { logFile, cwd: folder, env, user: server.user, orphanSignal, orphanFolder: temporary })
   serves(child.pid)
-  const waiting = { signal, within: server.patience, ended: child.end, log: () => lastLines(logFile) }
+  const waiting = { signal, within: server.patience, ended: child.ended, log: () => lastLines(logFile) }
   return untilReady({ url, pid: child.pid, ended: child.ended, stop: () => child.stop(server.stopWith) }, () =>
     whenReady(what, url, () => server.answers(url), waiting),
   )

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { Client, type DatabaseError, escapeIdentifier } from 'pg'
 import { startContainer } from './docker.ts'
 import { findOrInstall, type InstallOptions } from './install.ts'
-import { keptPassword, randomPassword } from './kept.ts'
+import { keptPassword, randomPassword, removeKept } from './kept.ts'
 import { startNative } from './native.ts'
 import { resolveServer, type Server, type Started } from './resolve.ts'
 import { ServerError } from './server-error.ts'
@@ -34,14 +34,16 @@ export function startPostgres(options: PostgresOptions = {}): Promise<Server> {
   return resolveServer({
     engine: 'pg',
     url: options.url,
-    kept: options.dataDir && placeOf(options.dataDir),
+    kept: placeFor(options),
     ready: url => whenReady('PostgreSQL', url, () => answers(url), { signal, within: 15_000 }),
     docker: () => inDocker(options, say),
-    native: () =>
-      startNative({
+    native: async () => {
+      // First, as the package brings along the user whom the folder is made for.
+      const program = await findProgram(options)
+      return startNative({
         what: 'PostgreSQL',
         kept: options.dataDir,
-        user: unprivilegedUser(),
+        user: userFor(options),
         port: options.port,
         logFile: options.logFile,
         // Fast: open transactions are rolled back. Then immediate: the next start recovers from the log.
@@ -52,9 +54,10 @@ export function startPostgres(options: PostgresOptions = {}): Promise<Server> {
         patience: 60_000,
         signal,
         say,
-        prepare: (data, port) => prepare(data, port, options),
+        prepare: (data, port) => prepare(program, data, port, options),
         answers,
-      }),
+      })
+    },
     say,
   })
 }
@@ -79,8 +82,18 @@ const local = { listen_addresses: '127.0.0.1', unix_socket_directories: '' }
 // What is thrown away need not survive a power cut.
 const throwAway = { fsync: 'off', full_page_writes: 'off' }
 
-async function prepare(data: string, port: number, options: PostgresOptions) {
-  const user = unprivilegedUser()
+const placeFor = ({ dataDir }: PostgresOptions) => dataDir && placeOf(dataDir, unprivilegedUser())
+
+const userFor = (options: PostgresOptions) => unprivilegedUser(`${placeFor(options)}/PG_VERSION`)
+
+/** A kept cluster opens with its own major version alone. */
+function findProgram(options: PostgresOptions): Promise<string> {
+  const file = `${placeFor(options)}/PG_VERSION`
+  const version = existsSync(file) ? readFileSync(file, 'utf8').trim() : options.version
+  return findOrInstall(version ? `postgres@${version}` : 'postgres', options)
+}
+
+async function prepare(program: string, data: string, port: number, options: PostgresOptions) {
   const unfinished = `${data}.unfinished`
   if (existsSync(unfinished)) for (const entry of readdirSync(data)) rmSync(join(data, entry), { recursive: true })
   const isNew = !existsSync(`${data}/PG_VERSION`)
@@ -89,13 +102,11 @@ async function prepare(data: string, port: number, options: PostgresOptions) {
       `${data} holds a PostgreSQL cluster that was not made here`,
       'Start it yourself and name it by its URL, or use another folder.',
     )
-  const version = isNew ? options.version : readFileSync(`${data}/PG_VERSION`, 'utf8').trim()
-  const program = await findOrInstall(version ? `postgres@${version}` : 'postgres', options)
   const password = keptPassword(data)
   if (isNew) {
     // What a killed initdb leaves looks like a cluster; this file tells the next start that it is none.
     writeFileSync(unfinished, '')
-    initialise(program, data, user)
+    initialise(program, data, userFor(options))
     rmSync(unfinished)
   }
   const lines = { ...settings, ...local, ...(options.dataDir ? {} : throwAway), ...options.settings, port: String(port) }
@@ -128,7 +139,7 @@ function initialise(program: string, data: string, user: User | undefined): void
 }
 
 async function inDocker(options: PostgresOptions, say: (line: string) => void): Promise<Started> {
-  const folder = options.dataDir && placeOf(options.dataDir)
+  const folder = placeFor(options)
   const password = folder ? keptPassword(folder) : randomPassword()
   const lines = Object.entries({ ...settings, ...(folder ? {} : throwAway), ...options.settings })
   const { address, stop } = await startContainer({
@@ -165,6 +176,9 @@ const refusal = ({ code, message }: DatabaseError) =>
   code?.startsWith('28') || code === '3D000'
     ? new ServerError(`PostgreSQL refuses: ${message}`, 'Check user, password and database in the URL.')
     : undefined
+
+/** Removes a kept folder, wherever it was put, with password, log and volume. Its server must not run. */
+export const removePostgres = (dataDir: string): Promise<void> => removeKept(placeOf(dataDir, unprivilegedUser()))
 
 /** Makes a database on the server of `url`, as a copy of `template` where one is named; resolves to its URL. */
 export async function createDatabase(url: string, name: string, { template }: { template?: string } = {}): Promise<string> {

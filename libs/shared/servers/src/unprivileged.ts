@@ -1,6 +1,6 @@
 // PostgreSQL refuses to run as root. This finds the user to run it as, and a folder which that user can reach.
 import { execFileSync } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ServerError } from './server-error.ts'
 
@@ -10,9 +10,11 @@ export interface User {
   gid: number
 }
 
-/** Undefined when we are not root: then servers run as we do. */
-export function unprivilegedUser(): User | undefined {
+/** Undefined when we are not root: then servers run as we do. Data that is there already decides: it belongs to whom it was made for. */
+export function unprivilegedUser(data?: string): User | undefined {
   if (process.getuid?.() !== 0) return undefined
+  const owner = data && existsSync(data) ? statSync(data) : undefined
+  if (owner?.uid) return { name: `${owner.uid}`, uid: owner.uid, gid: owner.gid }
   for (const name of ['postgres', 'nobody']) {
     try {
       const id = (flag: string) => Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }))
@@ -35,8 +37,7 @@ const elsewhere = '/var/lib/dbops'
  * below /var/lib/dbops instead: always the same one for the same folder, so that data kept there is found again.
  */
 export function folderFor(folder: string, user: User | undefined): string {
-  const wanted = resolve(folder)
-  const place = user && !canReach(wanted, user) ? placeElsewhere(wanted) : wanted
+  const place = placeOf(folder, user)
   // Folders on the way may be passed through, not listed; what is in them is closed by its own mode.
   mkdirSync(dirname(place), { recursive: true, mode: 0o711 })
   mkdirSync(place, { recursive: true, mode: 0o700 })
@@ -48,13 +49,11 @@ export function folderFor(folder: string, user: User | undefined): string {
   return place
 }
 
-/** Where `folderFor` has put a folder, whether or not it exists. */
-export const placeOf = (folder: string, user = unprivilegedUser()): string => {
+/** Where `folderFor` puts a folder, whether or not it exists. */
+export function placeOf(folder: string, user: User | undefined): string {
   const wanted = resolve(folder)
-  return user && !canReach(wanted, user) ? placeElsewhere(wanted) : wanted
+  return user && !canReach(wanted, user) ? `${elsewhere}/${wanted.slice(1).replaceAll('/', '-')}` : wanted
 }
-
-const placeElsewhere = (wanted: string) => `${elsewhere}/${wanted.slice(1).replaceAll('/', '-')}`
 
 // The nearest folder above that exists decides; what is made below it is open enough.
 function canReach(wanted: string, user: User): boolean {

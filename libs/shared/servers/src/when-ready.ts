@@ -6,8 +6,8 @@ export interface Waiting {
   /** Milliseconds. */
   within: number
   signal?: AbortSignal
-  /** How the server's process ended, or undefined while it runs. */
-  ended?: () => string | undefined
+  /** Resolves when the server's process ends, with how it ended. */
+  ended?: Promise<string>
   /** The end of its log. */
   log?: () => string
 }
@@ -17,10 +17,10 @@ export async function whenReady(what: string, url: string, ask: () => Promise<vo
   const deadline = performance.now() + waiting.within
   for (;;) {
     waiting.signal?.throwIfAborted()
-    const end = waiting.ended?.()
-    if (end) throw new ServerError(`${what} ended while starting (${end})${indented(waiting.log?.())}`)
     try {
-      return await ask()
+      const end = await Promise.race([ask(), waiting.ended ?? new Promise<never>(() => {})])
+      if (end === undefined) return
+      throw new ServerError(`${what} ended while starting (${end})${indented(waiting.log?.())}`)
     } catch (error) {
       if (error instanceof ServerError) throw error
       if (performance.now() > deadline)

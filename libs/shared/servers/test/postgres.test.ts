@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { until } from '@dbops/testing/until'
 import { Client } from 'pg'
 import { afterAll, expect, inject, test } from 'vitest'
-import { createDatabase, databaseUrl, dropDatabase, startPostgres } from '../src/postgres.ts'
-import { parentOf, runs } from './processes.ts'
+import { createDatabase, databaseUrl, dropDatabase, removePostgres, startPostgres } from '../src/postgres.ts'
+import { killWatchdogOf, parentOf, runs } from './processes.ts'
 
 const place = mkdtempSync(join(tmpdir(), 'servers-test-'))
 // Passable, as PostgreSQL's own user must get in when the tests run as root.
@@ -113,6 +113,24 @@ test('a folder that a living process serves is refused, and that server goes on'
   }
 })
 
+test('the server is dead before a new one opens its folder, when both parent and watchdog were killed', async () => {
+  const dataDir = join(place, 'orphan')
+  const parent = await parentOf('startPostgres', { dataDir })
+  killWatchdogOf(parent.pid)
+  parent.process.kill('SIGKILL')
+  await until('the parent ends', () => !runs(parent.process.pid))
+  const orphaned = runs(parent.pid)
+  const said: string[] = []
+  const heir = await startPostgres({ dataDir, say: line => said.push(line) })
+  const left = runs(parent.pid)
+  await heir.stop()
+  expect([orphaned, left, said]).toEqual([
+    true,
+    false,
+    [`stopping the server that a former run left behind (process ${parent.pid}, ${dataDir})`],
+  ])
+})
+
 test('an initdb that was killed is done again', async () => {
   const dataDir = join(place, 'halfway')
   const first = await startPostgres({ dataDir })
@@ -122,6 +140,18 @@ test('an initdb that was killed is done again', async () => {
   const second = await startPostgres({ dataDir })
   await second.stop()
   expect(readdirSync(dataDir)).toContain('base')
+})
+
+test('a kept folder is removed with all that stands beside it', async () => {
+  const dataDir = join(place, 'removed')
+  const server = await startPostgres({ dataDir })
+  await server.stop()
+  const before = readdirSync(place).filter(name => name.startsWith('removed'))
+  await removePostgres(dataDir)
+  expect([before, readdirSync(place).filter(name => name.startsWith('removed'))]).toEqual([
+    ['removed', 'removed.log', 'removed.password', 'removed.source'],
+    [],
+  ])
 })
 
 test('a cluster that was not made here is refused', async () => {
@@ -146,11 +176,17 @@ test('a given URL with a wrong password is refused at once', async () => {
 })
 
 test('a server that cannot start says why, from its own log', async () => {
+  await expect(startPostgres({ settings: { shared_buffers: 'much' } })).rejects.toThrow(
+    /ended while starting[\s\S]*invalid value for parameter "shared_buffers": "much"/,
+  )
+})
+
+test('a port that somebody has is refused by its number, whatever answers there', async () => {
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   const { port } = taken.address() as AddressInfo
   try {
-    await expect(startPostgres({ port })).rejects.toThrow(/ended while starting[\s\S]*Address already in use/)
+    await expect(startPostgres({ port })).rejects.toThrow(`PostgreSQL cannot have port ${port}: it is in use`)
   } finally {
     taken.close()
   }

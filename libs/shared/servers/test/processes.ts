@@ -1,8 +1,7 @@
-// What the tests of servers look at from outside: processes, temporary folders, and a parent that can be killed.
+// What the tests of servers look at from outside: processes, and a parent that can be killed.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { createInterface } from 'node:readline'
 
 /** Whether a process runs; one that has ended and was not yet buried does not. */
@@ -14,8 +13,21 @@ export function runs(pid: number | undefined): boolean {
   }
 }
 
-/** The temporary folders of servers of this very process and others. */
-export const temporaryFolders = () => readdirSync(tmpdir()).filter(name => name.startsWith('dbops-'))
+/** Kills the shell that watches over a server. */
+export function killWatchdogOf(server: number): void {
+  const commands = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  const watchdog = commands.find(pid => commandOf(pid).includes(`watchdog\0INT\0${server}\0`))
+  if (!watchdog) throw new Error(`server ${server} has no watchdog`)
+  process.kill(Number(watchdog), 'SIGKILL')
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
+}
 
 export interface Parent {
   process: ChildProcess
