@@ -1,4 +1,7 @@
 // What a good configuration becomes: defaults, variables, aliases, the hash, and parameters with the entries they name.
+
+import { readFileSync } from 'node:fs'
+import { configFile } from '@dbops/contract/config-file'
 import { instantOf } from '@dbops/contract/local-time'
 import { expect, test } from 'vitest'
 import { checkConfig, type ReadOptions, readConfig } from '../src/config.ts'
@@ -102,6 +105,17 @@ test.each([
 test('the plan of the platform can be used with the tasks that are built', () => {
   const plan = new URL('../../../../config/axiom.yaml', import.meta.url).pathname
   expect(checkConfig(plan, { env: {} }).errors).toEqual([])
+})
+
+test('the examples of docs/config.md can be used together', () => {
+  const [, sections = ''] = readFileSync(new URL('../../../../docs/config.md', import.meta.url), 'utf8').split('## The sections')
+  const text = [...sections.matchAll(/```yaml\n([^`]*)```/g)].map(([, example]) => example).join('')
+  expect(checkConfig('docs/config.md', { text, env: {}, catalog: testCatalog }).errors).toEqual([])
+})
+
+test('docs/config.md has an example of every section', () => {
+  const examples = readFileSync(new URL('../../../../docs/config.md', import.meta.url), 'utf8')
+  expect(Object.keys(configFile.shape).filter(section => !new RegExp(`^${section}:`, 'm').test(examples))).toEqual([])
 })
 
 const read = (text: string, options: ReadOptions = {}) => readConfig('axiom.yaml', { text, env: {}, catalog: testCatalog, ...options })
