@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { alertsOf, signalNames } from '@dbops/contract/signals'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkConfig, readConfig } from '../src/config.ts'
 import { ConfigProblem } from '../src/config-problem.ts'
@@ -120,11 +121,13 @@ const rows: Record<string, Row[]> = {
     ['a dump into two stores', base.replace('[main]', '[main, copy]').replace('main: {', 'copy: { url: file:///copy }, main: {'), 5, 'dumps.metadata.stores', 'more than one store per dump is not built: main, copy', 'keep one: stores: [main]'],
     ['a dump into an unknown store', base.replace('[main]', '[mian]'), 5, 'dumps.metadata.stores[0]', '"mian" is not in stores', 'did you mean "main"?'],
     ['a dump of Redis', base.replace('target: core', 'target: cache'), 5, 'dumps.metadata.target', '"cache" is redis; a dump is of a pg target', 'name one of core'],
+    ['a table that is listed twice', base.replace('core.users', 'core.users, core.cases, core.users'), 5, 'dumps.metadata.data[2]', '"core.users" is listed twice', 'keep one'],
     ['a dump of nothing', base.replace('target: core', 'target: crm'), 5, 'dumps.metadata.target', '"crm" is not in targets', 'did you mean "core"?'],
   ],
   alerts: [
     ['a route to an unknown channel', 'alerts:\n  channels: { ops: { type: console } }\n  routes:\n    - { to: [ops] }\n    - { to: [ops, slak] }\n', 5, 'alerts.routes[1].to[1]', '"slak" is not in alerts.channels', 'alerts.channels has ops'],
     ['an unknown event', 'alerts:\n  channels: { ops: { type: console } }\n  routes:\n    - match: { event: [backup_fialed] }\n      to: [ops]\n', 4, 'alerts.routes[0].match.event[0]', '"backup_fialed" is no event', 'did you mean "backup_failed"?'],
+    ['an event that opens no alert', 'alerts:\n  channels: { ops: { type: console } }\n  routes:\n    - match: { event: [backup_completed] }\n      to: [ops]\n', 4, 'alerts.routes[0].match.event[0]', '"backup_completed" opens no alert', `alerts are opened by ${signalNames.filter(name => alertsOf(name).opens).join(', ')}`],
     ['an unknown severity', 'alerts:\n  channels: { ops: { type: console } }\n  routes:\n    - match: { severity: [eror] }\n      to: [ops]\n', 4, 'alerts.routes[0].match.severity[0]', '"eror" is not one of info, warning, error, critical', 'did you mean "error"?'],
     ['an unknown channel type', 'alerts:\n  channels:\n    ops: { type: slack }\n', 3, 'alerts.channels.ops.type', '"slack" is not one of webhook, console', 'write webhook or console'],
     ['a webhook without a secret', 'alerts:\n  channels:\n    ops: { type: webhook, url: "${HOOK}" }\n', 3, 'alerts.channels.ops.secret', 'is missing', 'write text (with ${NAME} for environment variables), { env: NAME } or { file: PATH }'],

@@ -1,0 +1,72 @@
+// What a schedule says of the rest: its task, when it falls due, its window, parameters and targets, and times that must agree.
+import type { Catalog, TaskEntry } from '@dbops/catalog/catalog'
+import type { ConfigFile } from '@dbops/contract/config-file'
+import { duration, parseDuration } from '@dbops/contract/duration'
+import { checkCron, isZone, nextSlot } from '@dbops/contract/slots'
+import type { Found, Path } from './config-problem.ts'
+import { entries, fault, inCatalog, inSection, object, type Raw, text, words } from './config-sections.ts'
+import { checkParams, resolveTargets } from './params.ts'
+
+export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] =>
+  entries(raw, 'schedules').flatMap(([path, schedule]) => {
+    const name = text(schedule.task)
+    const task = catalog.tasks.find(known => known.name === name)
+    return [
+      ...inCatalog(catalog, name, [...path, 'task']),
+      ...dueness(schedule, path, raw),
+      ...window(schedule, path, raw),
+      ...(task ? [...params(schedule, path, task, raw), ...times(schedule, path, task)] : targets(schedule, path, raw)),
+    ]
+  })
+
+function dueness(schedule: Raw, path: Path, raw: Raw): Found[] {
+  const cron = text(schedule.cron)
+  if (cron === undefined) return []
+  const wrong = checkCron(cron)
+  if (wrong) return [fault([...path, 'cron'], wrong.found, wrong.hint)]
+  const zone = [text(schedule.zone), text(raw.zone)].find(zone => zone !== undefined && isZone(zone)) ?? 'UTC'
+  return nextSlot(cron, zone, new Date()) ? [] : [fault([...path, 'cron'], `"${cron}" never falls due`, 'look at day and month')]
+}
+
+const window = (schedule: Raw, path: Path, raw: Raw): Found[] => [
+  ...inSection(raw, 'windows', text(schedule.window), [...path, 'window']),
+  ...inSection(raw, 'windows', text(object(schedule.window)?.name), [...path, 'window', 'name']),
+]
+
+/** The targets that are named, each with its path. */
+const asked = (schedule: Raw, path: Path): [Path, string][] => {
+  const one = text(schedule.target)
+  return one === undefined ? words(schedule.targets, [...path, 'targets']) : [[[...path, 'target'], one]]
+}
+
+/** Of a schedule whose task is not known, only whether its targets are there can be said. */
+const targets = (schedule: Raw, path: Path, raw: Raw): Found[] =>
+  asked(schedule, path).flatMap(([at, name]) => inSection(raw, 'targets', name, at))
+
+/** Parameters and targets, by the same rules as a command's. */
+function params(schedule: Raw, path: Path, task: TaskEntry, raw: Raw): Found[] {
+  const config = { ...raw, targets: object(raw.targets) ?? {} } as unknown as ConfigFile
+  const { found, target: carried } = checkParams(task, object(schedule.params) ?? {}, config)
+  const wrong = found.map(one => ({ ...one, path: [...path, 'params', ...one.path] }))
+  if (schedule.target !== undefined && schedule.targets !== undefined)
+    return [...wrong, fault([...path, 'targets'], 'stands beside target', 'keep one of target: and targets:')]
+  const fitting = (names: string[], at: Path) =>
+    resolveTargets(task, names, carried, config).errors.map(({ message, hint }) => fault(at, message, hint))
+  const named = asked(schedule, path)
+  if (named.length) return [...wrong, ...named.flatMap(([at, name]) => fitting([name], at))]
+  // Where a reference is broken it cannot be told whether it would have carried a target.
+  return wrong.length ? wrong : fitting([], [...path, 'target'])
+}
+
+function times(schedule: Raw, path: Path, task: TaskEntry): Found[] {
+  const written = { timeout: schedule.timeout ?? task.timeout, deadline: schedule.deadline ?? task.deadline }
+  const timeout = duration.safeParse(written.timeout).data
+  const deadline = duration.safeParse(written.deadline).data
+  if (timeout === undefined || deadline === undefined) return []
+  const zero = Object.entries({ timeout, deadline }).filter(([, time]) => parseDuration(time) === 0)
+  if (zero.length) return zero.map(([key]) => fault([...path, key], 'is no time at all', 'write for example 30m'))
+  if (parseDuration(timeout) <= parseDuration(deadline)) return []
+  const message = `a timeout of ${timeout} is longer than the deadline of ${deadline}`
+  const hint = 'the deadline holds all attempts of a run: write a longer deadline'
+  return [fault([...path, schedule.timeout === undefined ? 'deadline' : 'timeout'], message, hint)]
+}
