@@ -8,14 +8,14 @@ import { Failed } from './fail.ts'
  */
 export async function confirm(environment: string | undefined, what: string, { yes = false, always = false } = {}): Promise<void> {
   if (yes || (!always && environment !== undefined && environment !== 'prod')) return
-  const where = environment === undefined ? 'an environment that nobody has named' : environment
+  const where = `environment ${environment ?? 'unknown'}`
   if (!process.stdin.isTTY || !process.stderr.isTTY)
-    throw new Failed('wrong', `not done without an answer: ${what} in ${where}`, { code: 'needs_yes', hint: 'say --yes' })
+    throw new Failed('wrong', `not done without an answer: ${what} (${where})`, { code: 'needs_yes', hint: 'say --yes' })
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   // Ctrl-C and Ctrl-D at the question are a no.
   const answer = await new Promise<string>(resolve => {
     terminal.once('close', () => resolve(''))
-    terminal.question(`${what} in ${where}? [y/N] `).then(resolve, () => resolve(''))
+    terminal.question(`${what}? (${where}) [y/N] `).then(resolve, () => resolve(''))
   })
   terminal.close()
   if (!/^y(es)?$/i.test(answer.trim())) throw new Failed('wrong', `not done: ${what}`, { code: 'answered_no' })

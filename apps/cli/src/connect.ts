@@ -34,7 +34,7 @@ export async function connect(configFile: string | undefined): Promise<Connectio
   try {
     const ledger = await openLedger({ url, name: `cli:${process.pid}`, sessions: 1, migrations: 'expect' })
     const environment = config?.environment ?? up?.environment ?? (await environmentOf(ledger))
-    return { ledger, environment, config: config ?? (up && readUpConfig(up)), up }
+    return { ledger, environment, config: config ?? (up && readConfig(up.config, { env: { ...process.env, ...up.variables } })), up }
   } catch (error) {
     if (!isConnectionProblem(error)) throw error
     const hint = up ? './dbops up is there, its PostgreSQL is not: see its terminal' : 'is the server up, and may this machine reach it?'
@@ -42,10 +42,6 @@ export async function connect(configFile: string | undefined): Promise<Connectio
       hint,
       cause: error,
     })
-  }
-
-  function readUpConfig({ config: file, variables }: UpFile): Config {
-    return readConfig(file, { env: { ...process.env, ...variables } })
   }
 }
 

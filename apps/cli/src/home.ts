@@ -1,6 +1,7 @@
 // Where `up` keeps what must survive it (data, logs, stores), and how other terminals find it: `up.json` in that folder.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { ownerOf } from '@dbops/servers/claim'
 
 /** The repository: this file is apps/cli/src/home.ts. */
 export const root = resolve(import.meta.dirname, '../../..')
@@ -11,11 +12,10 @@ export const homeOfUp = () => resolve(process.env['DBOPS_HOME'] || join(root, '.
 /** What a running `up` tells of itself. Readable by its user only: the URLs hold passwords. */
 export interface UpFile {
   pid: number
-  /** When the process was born: a pid alone may belong to another process by now. */
-  born: string
   startedAt: string
   environment: string
-  config: string
+  /** Its full path; undefined where it runs on defaults. */
+  config: string | undefined
   ledgerUrl: string
   redisUrl: string
   /** What the services were started with beside their user's environment; the configuration refers to some. */
@@ -32,29 +32,16 @@ export function findHome(from = process.cwd()): string {
   }
 }
 
-/** The `up` that runs on this home; undefined when there is none, also when a killed one has left its file. */
+/** The process of the `up` that runs on this home, from its first moment to its last; undefined when there is none. */
+export const processOfUp = (home: string): number | undefined => ownerOf(join(home, 'up'))
+
+/** What the `up` that runs on this home tells of itself; undefined when there is none, also when a killed one has left its file. */
 export function runningUp(home: string): UpFile | undefined {
-  const up = readUp(home)
-  return up && bornAt(up.pid) === up.born ? up : undefined
-}
-
-function readUp(home: string): UpFile | undefined {
+  const pid = processOfUp(home)
+  if (pid === undefined) return undefined
   try {
-    return JSON.parse(readFileSync(join(home, 'up.json'), 'utf8')) as UpFile
-  } catch {
-    return undefined
-  }
-}
-
-/** When a process was born, in its system's own words; undefined when there is no such process. */
-export function bornAt(pid: number): string | undefined {
-  try {
-    if (process.platform !== 'linux') return process.kill(pid, 0) ? 'lives' : undefined
-    // The fields after the command's closing bracket: state is the first, start time in clock ticks since boot the twentieth.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
+    const up = JSON.parse(readFileSync(join(home, 'up.json'), 'utf8')) as UpFile
+    return up.pid === pid ? up : undefined
   } catch {
     return undefined
   }

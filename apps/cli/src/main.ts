@@ -1,10 +1,11 @@
 // The command line. Each command is a file in commands/.
 import { runProgram } from './program.ts'
 
-// Nobody reads any more (`| head`): the same as a terminal that was closed, which `up` answers by stopping in order.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  if (!process.emit('SIGHUP')) process.exit(0)
-})
+// Nobody reads any more (`| head`, a closed terminal). `up` answers that as a hang-up, by stopping in order; everybody else has nothing left to do.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
+    if (!process.emit('SIGHUP')) process.exit(0)
+  })
 
 process.exit(await runProgram(process.argv.slice(2)))

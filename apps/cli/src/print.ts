@@ -23,7 +23,9 @@ export interface Print {
   colour(colour: Colour, text: string): string
 }
 
-export function printer({ json = false, out = process.stdout as NodeJS.WritableStream & { isTTY?: boolean } } = {}): Print {
+type Output = Pick<NodeJS.WriteStream, 'write'> & { isTTY?: boolean }
+
+export function printer({ json = false, out = process.stdout as Output } = {}): Print {
   const colours = Boolean(out.isTTY) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
   const write = (text: string) => void out.write(`${text}\n`)
   const colour = (name: Colour, text: string) => (colours ? styleText(name, text, { validateStream: false }) : text)
@@ -45,7 +47,7 @@ export function printer({ json = false, out = process.stdout as NodeJS.WritableS
       if (!rows.length) return write(none)
       const heads = columns.map(({ head, right }) => ({ text: head.toUpperCase(), colour: 'dim' as Colour | undefined, right }))
       const cells = rows.map(row =>
-        columns.map(({ of, colour, right }) => ({ text: String(of(row) ?? '–'), colour: colour?.(row), right })),
+        columns.map(column => ({ text: String(column.of(row) ?? '–'), colour: column.colour?.(row), right: column.right })),
       )
       const widths = columns.map((_, i) => Math.max(...[heads, ...cells].map(line => width(line[i]!.text))))
       for (const line of [heads, ...cells])

@@ -1,4 +1,5 @@
 // Connections to the operations Redis, and whether it can be trusted with a queue.
+import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 
 const common: RedisOptions = {
@@ -30,6 +31,12 @@ export const promptRedis = (url: string, name: string) =>
 function quiet(redis: Redis): Redis {
   redis.on('error', () => undefined)
   return redis
+}
+
+/** Waits for a connection that is just being made, at most two seconds: a command of a prompt client would fail until then. */
+export async function beConnected(redis: Redis): Promise<void> {
+  if (redis.status === 'connecting' || redis.status === 'connect')
+    await once(redis, 'ready', { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
 }
 
 /** Why this Redis cannot be the operations Redis; undefined when it can. Anything but `noeviction` deletes queues and events without a word once memory is short. */

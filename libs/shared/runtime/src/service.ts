@@ -22,7 +22,7 @@ import { servePage } from './http.ts'
 import { type Log, openLog } from './log.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
 import { redact } from './redact.ts'
-import { blockingRedis, evictionFault, promptRedis } from './redis.ts'
+import { beConnected, blockingRedis, evictionFault, promptRedis } from './redis.ts'
 
 export interface Loop {
   name: string
@@ -202,6 +202,7 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     always: true,
     async turn() {
       try {
+        await beConnected(watch)
         hinder('redis', (await evictionFault(watch)) ?? null)
       } catch (error) {
         hinder('redis', redact(`the operations Redis does not answer: ${(error as Error).message}`))

@@ -1,0 +1,15 @@
+// `up`: starts everything, and shows what happens.
+import { defineCommand } from '../command.ts'
+
+export const command = defineCommand({
+  path: 'up',
+  summary: 'Starts the servers, the services and the sample platform, and shows what happens',
+  options: { '--no-sample': 'without the sample platform' },
+  examples: [
+    ['./dbops up', 'the sample platform, looked after: the first two minutes show everything'],
+    ['./dbops up --config my.yaml', 'your own plan; servers that it does not name are started and kept'],
+    ['./dbops up --json | jq .type', 'the events alone, as CloudEvents'],
+    ['DBOPS_HOME=/var/lib/dbops ./dbops up', 'keeps its data there instead of .dbops/'],
+  ],
+  run: async c => (await import('../up/up.ts')).up(c),
+})

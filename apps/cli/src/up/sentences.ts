@@ -1,0 +1,70 @@
+// An event as a sentence for the terminal. A task or an event that nobody wrote a sentence for is told by its own words.
+import { formatDuration, formatSize } from '@dbops/contract/duration'
+import { type Envelope, signalOf } from '@dbops/contract/envelope'
+import type { Failure } from '@dbops/contract/failure'
+import { signals } from '@dbops/contract/signals'
+import type { Said, Tone } from './teller.ts'
+
+interface RunFacts {
+  task: string
+  state: string
+  attempt: number
+  startedAt: string | null
+  finishedAt: string | null
+  result: Record<string, unknown> | null
+  error: Failure | null
+}
+
+export function sentence(ce: Envelope): Said {
+  const event = signalOf(ce.type)
+  const { subject } = ce
+  const data = ce.data as Partial<RunFacts> & { probe?: string; schedule?: string; slots?: number; reason?: string }
+  if (data.task && data.state) return { subject, ...ofRun(ce.operation, data as RunFacts) }
+  if (data.probe) {
+    if (data.error) return { subject, text: `${event}: ${data.error.message}`, hint: data.error.hint, tone: 'bad' }
+    return { subject, text: `${event}`, tone: 'good' }
+  }
+  if (event === 'schedule_missed')
+    return { subject, text: `${data.slots} slots of schedule ${data.schedule} were not run: ${data.reason}`, tone: 'odd' }
+  const text = `${event ?? ce.type}: ${data.reason ?? (event ? signals[event].summary : 'an event of a newer version')}`
+  return { subject, text, tone: toneOf(ce) }
+}
+
+function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
+  const { task, state, error, result } = run
+  if (state === 'succeeded') {
+    const lines = result && (results[task]?.(result) ?? facts(result))
+    return { text: `${lines ? `${operation}: ${lines}` : `${operation}: done`}${took(run)}`, tone: 'good' }
+  }
+  const word = state === 'queued' ? 'was lost and goes on elsewhere' : state.replace('_', ' ')
+  return {
+    text: `${operation} ${word}: ${error?.message ?? 'no reason given'}`,
+    hint: error?.hint,
+    tone: state === 'failed' ? 'bad' : 'odd',
+  }
+}
+
+/** Of the tasks whose results deserve more than their own words. */
+const results: Record<string, (result: Record<string, unknown>) => string> = {
+  'pg.vacuum': ({ tables }) =>
+    (tables as { table: string; deadBefore: number; deadAfter: number }[])
+      .map(({ table, deadBefore, deadAfter }) => `${table} ${count(deadBefore)} dead tuples → ${count(deadAfter)}`)
+      .join(', '),
+}
+
+/** The plain facts of a result: `tables 5, rows 10,500`. */
+const facts = (result: Record<string, unknown>): string =>
+  Object.entries(result)
+    .flatMap(([key, value]) => {
+      if (Array.isArray(value)) return [`${key} ${value.length}`]
+      if (typeof value === 'number') return [`${key} ${/bytes$/i.test(key) ? formatSize(value) : count(value)}`]
+      return typeof value === 'string' || typeof value === 'boolean' ? [`${key} ${value}`] : []
+    })
+    .join(', ')
+
+const took = ({ startedAt, finishedAt }: RunFacts) =>
+  startedAt && finishedAt ? ` in ${formatDuration(Date.parse(finishedAt) - Date.parse(startedAt))}` : ''
+
+const toneOf = ({ severity }: Envelope): Tone => (severity === 'info' ? 'plain' : severity === 'warning' ? 'odd' : 'bad')
+
+const count = (n: number) => n.toLocaleString('en')

@@ -1,0 +1,238 @@
+// The servers that `up` starts where the configuration names none: the ledger's PostgreSQL and the operations Redis; and what the sample
+// platform consists of, when the configuration speaks of it.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createSample } from '@dbops/sample/create'
+import { plantLateStore } from '@dbops/sample/late-store'
+import { startSink } from '@dbops/sample/sink'
+import { randomPassword, removeKept } from '@dbops/servers/kept'
+import { createDatabase, databaseUrl, removePostgres, startPostgres } from '@dbops/servers/postgres'
+import { startRedis } from '@dbops/servers/redis'
+import type { Server } from '@dbops/servers/resolve'
+import type { Said, Teller } from './teller.ts'
+
+export interface Place {
+  home: string
+  /** Given ones are used as they are. */
+  ledgerUrl: string | undefined
+  redisUrl: string | undefined
+  withSample: boolean
+  teller: Teller
+  /** Aborts when everything is to stop. */
+  signal: AbortSignal
+  /** No question before something is installed. */
+  yes: boolean | undefined
+}
+
+export interface Servers {
+  ledgerUrl: string
+  redisUrl: string
+  /** What the configuration of the sample refers to. */
+  variables: Record<string, string>
+  /** Takes the sample's second store away for a minute. */
+  plantFault(): void
+  stop(): Promise<void>
+  /** At once. PostgreSQL recovers from its log at the next start. */
+  kill(): void
+}
+
+/** Each in a folder of its own in the home: the ledger shares no server with what is looked after. */
+const folders = { ledger: 'ledger', redis: 'redis', samplePg: 'sample-postgres', sampleRedis: 'sample-redis' } as const
+
+/** How long the second store of the sample stays away, milliseconds. */
+const storeAway = 60_000
+
+/** Errors: ServerError; what was started before it is stopped. */
+export async function startServers(place: Place): Promise<Servers> {
+  const { home, withSample, teller, signal, yes } = place
+  const started: Kept[] = []
+  const stops: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    await Promise.all(started.map(one => one.stop()))
+    for (const each of stops) await each()
+  }
+  const keep = async (
+    subject: string,
+    what: string,
+    given: string | undefined,
+    start: (options: Common, port?: number) => Promise<Server>,
+  ) => {
+    signal.throwIfAborted()
+    const say = (text: string) => teller.say({ subject, text })
+    const common = { url: given, yes, signal, say }
+    const kept = await keepServer(
+      line => teller.say({ subject, ...line }),
+      what,
+      signal,
+      port => start(common, port),
+    )
+    started.push(kept)
+    say(`${what} ${given ? 'at' : 'on'} ${new URL(kept.url).host}${kept.source === 'native' ? '' : ` (${kept.source})`}`)
+    return kept.url
+  }
+  try {
+    // One after the other: what is missing is installed on the way, and apt has one lock.
+    const ledger = await keep('ledger', 'PostgreSQL', place.ledgerUrl, (common, port) =>
+      startPostgres({ ...common, dataDir: join(home, folders.ledger), port }),
+    )
+    const redisUrl = await keep('redis', 'operations Redis', place.redisUrl, (common, port) =>
+      startRedis({ ...common, dir: join(home, folders.redis), port, settings: { maxmemoryPolicy: 'noeviction', appendonly: true } }),
+    )
+    const variables: Record<string, string> = {}
+    if (withSample) {
+      variables['SAMPLE_REDIS_URL'] = await keep('sample', 'platform Redis', undefined, (common, port) =>
+        startRedis({
+          ...common,
+          dir: join(home, folders.sampleRedis),
+          port,
+          settings: { maxmemoryPolicy: 'allkeys-lru', maxmemory: '64mb' },
+        }),
+      )
+      const admin = await keep('sample', 'platform PostgreSQL', undefined, (common, port) =>
+        startPostgres({ ...common, dataDir: join(home, folders.samplePg), port }),
+      )
+      const say = (text: string) => teller.say({ subject: 'sample', text })
+      variables['SAMPLE_DATABASE_URL'] = (await unless(signal, createSample(admin, { say }))).url
+      const secret = randomPassword()
+      const sink = await startSink({ secret, onRequest: received => teller.say(requestSaid(received)) })
+      stops.push(() => sink.stop())
+      Object.assign(variables, { SAMPLE_WEBHOOK_URL: sink.url, SAMPLE_WEBHOOK_SECRET: secret })
+      say(`webhook sink on ${new URL(sink.url).host}`)
+      mkdirSync(join(home, 'stores/main'), { recursive: true, mode: 0o700 })
+    }
+    const ledgerUrl = place.ledgerUrl ?? (await ledgerDatabase(ledger))
+    return {
+      ledgerUrl,
+      redisUrl,
+      variables,
+      stop,
+      kill: () => started.forEach(one => one.kill()),
+      plantFault() {
+        const { there } = plantLateStore(join(home, 'stores/late'), storeAway, signal)
+        stops.push(() => there)
+        const text = 'the store "late" is there now'
+        void there.then(() => signal.aborted || teller.say({ subject: 'sample', text }))
+      },
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+interface Common {
+  url: string | undefined
+  yes: boolean | undefined
+  signal: AbortSignal
+  say: (line: string) => void
+}
+
+interface Kept {
+  url: string
+  source: Server['source']
+  stop(): Promise<void>
+  kill(): void
+}
+
+/** Starts a server, and starts it again on the same port when its process ends without being asked to. */
+async function keepServer(
+  say: (line: Omit<Said, 'subject'>) => void,
+  what: string,
+  stopping: AbortSignal,
+  start: (port?: number) => Promise<Server>,
+): Promise<Kept> {
+  let server = await start()
+  const { url, source, engine } = server
+  void (async () => {
+    while (server.ended) {
+      const end = await server.ended
+      if (stopping.aborted) return
+      say({ text: `${what} ended (${end}); started again`, tone: 'bad' })
+      await server.stop()
+      server = await again()
+      if (!stopping.aborted) say({ text: `${what} is there again`, tone: 'good' })
+    }
+  })().catch(() => {})
+
+  async function again(): Promise<Server> {
+    for (;;) {
+      try {
+        return await start(Number(new URL(url).port))
+      } catch (error) {
+        stopping.throwIfAborted()
+        say({ text: `${what} does not start: ${(error as Error).message}`, hint: (error as { hint?: string }).hint, tone: 'bad' })
+        await sleep(5_000, undefined, { signal: stopping })
+      }
+    }
+  }
+  return {
+    url,
+    source,
+    stop: () => server.stop(),
+    kill() {
+      try {
+        if (server.pid) process.kill(server.pid, engine === 'pg' ? 'SIGQUIT' : 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+    },
+  }
+}
+
+/** The ledger is a database of its own, `dbops`, made on the first start. */
+async function ledgerDatabase(adminUrl: string): Promise<string> {
+  try {
+    return await createDatabase(adminUrl, 'dbops')
+  } catch (error) {
+    const alreadyThere = '42P04'
+    if ((error as { code?: string }).code !== alreadyThere) throw error
+    return databaseUrl(adminUrl, 'dbops')
+  }
+}
+
+function requestSaid({
+  body,
+  verified,
+  reason,
+  duplicate,
+}: {
+  body: string
+  verified: boolean
+  reason?: string
+  duplicate: boolean
+}): Said {
+  const subject = 'webhook sink'
+  if (!verified) return { subject, text: `a request that does not verify: ${reason}`, tone: 'bad' }
+  const { alert, operation, target } = JSON.parse(body) as {
+    alert: { name: string; state: string }
+    operation: string
+    target: string | null
+  }
+  const about = `${alert.name} ${alert.state}: ${operation}${target ? ` on ${target}` : ''}`
+  return {
+    subject,
+    text: `got ${about}, its signature verifies${duplicate ? ' (again: the same key)' : ''}`,
+    tone: alert.state === 'resolved' ? 'good' : 'bad',
+  }
+}
+
+/** As the promise, unless the signal is first; then what the promise waits for goes down with its server. */
+async function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  promise.catch(() => {})
+  try {
+    signal.throwIfAborted()
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Removes the data of all of them from the home. None may run. */
+export async function removeServers(home: string): Promise<void> {
+  for (const folder of [folders.ledger, folders.samplePg]) await removePostgres(join(home, folder))
+  for (const folder of [folders.redis, folders.sampleRedis]) await removeKept(join(home, folder))
+}

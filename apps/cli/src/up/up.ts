@@ -1,0 +1,239 @@
+// `up`: servers, services, and everything that happens to them, until somebody stops it.
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { formatDuration } from '@dbops/contract/duration'
+import { openLedger } from '@dbops/ledger/ledger'
+import { type Config, readConfig } from '@dbops/runtime/config'
+import { type App, resolveFor } from '@dbops/runtime/config-owners'
+import { type ConfigError, ConfigProblem } from '@dbops/runtime/config-problem'
+import { serviceUrl } from '@dbops/runtime/connection'
+import { registerSecret } from '@dbops/runtime/redact'
+import { blockingRedis, evictionFault } from '@dbops/runtime/redis'
+import { claimFolder } from '@dbops/servers/claim'
+import type { Context } from '../command.ts'
+import { Failed } from '../fail.ts'
+import { homeOfUp, processOfUp, root, type UpFile } from '../home.ts'
+import { follow } from './follow.ts'
+import { sentence } from './sentences.ts'
+import { type Servers, startServers } from './servers.ts'
+import { type Services, startServices } from './services.ts'
+import { teller as openTeller, type Teller } from './teller.ts'
+
+/** Milliseconds from the first Ctrl-C to the moment at which nothing is waited for any more. */
+const stopWithin = 14_000
+
+/** Returns when everything has stopped. Errors: ConfigProblem and Failed with exit 2, ServerError; then, too, nothing is left running. */
+export async function up({ options, print }: Context): Promise<void> {
+  const home = homeOfUp()
+  const plan = readPlan(home, options.config, options['sample'] !== false)
+  // Passable for others: PostgreSQL's own user has a folder in it. What is in it is closed by its own mode.
+  mkdirSync(home, { recursive: true, mode: 0o711 })
+  const teller = openTeller({ json: options.json ?? false, colour: print.colour })
+  const claim = await claimHome(home, teller)
+  const stopping = stopOnSignal(teller)
+  try {
+    print.environment(plan.config.environment, `${plan.file ? shown(plan.file) : 'no configuration'}, kept in ${shown(home)}`)
+    await run(home, plan, { yes: options.yes, teller, stopping })
+  } catch (error) {
+    // Ctrl-C reaches programs that were just starting as well, and their end is told before ours is asked for.
+    await new Promise(resolve => setImmediate(resolve))
+    if (!stopping.signal.aborted) throw error
+  } finally {
+    rmSync(join(home, 'up.json'), { force: true })
+    claim.release()
+  }
+  teller.say({ subject: 'up', text: 'everything has stopped' })
+}
+
+interface Plan {
+  config: Config
+  /** Full path; undefined: all defaults, nothing to look after. */
+  file: string | undefined
+  withSample: boolean
+  apps: App[]
+}
+
+/** The sample's own plan, unless another was named. The sample platform is started for whatever plan speaks of it. */
+function readPlan(home: string, named: string | undefined, sampleWanted: boolean): Plan {
+  const file = named !== undefined ? resolve(named) : sampleWanted ? join(root, 'config/sample.yaml') : undefined
+  const config = readConfig(file, { env: { ...process.env, DBOPS_HOME: home } })
+  const withSample = sampleWanted && file !== undefined && /\$\{SAMPLE_/.test(readFileSync(file, 'utf8'))
+  const needsNeo4j = Object.values(config.targets).some(({ engine }) => engine === 'neo4j')
+  const apps: App[] = [
+    'scheduler',
+    'pg-maintainer',
+    'redis-inspector',
+    'alert-relay',
+    ...(needsNeo4j ? (['neo4j-maintainer'] as const) : []),
+  ]
+  return { config, file, withSample, apps }
+}
+
+interface Running {
+  yes: boolean | undefined
+  teller: Teller
+  stopping: Stopping
+}
+
+async function run(home: string, plan: Plan, { yes, teller, stopping }: Running): Promise<void> {
+  const { config, file, withSample, apps } = plan
+  const begun = performance.now()
+  const { signal } = stopping
+  if (!withSample) mustOpen(plan, { ...process.env, DBOPS_HOME: home })
+  const servers = await startServers({
+    home,
+    ledgerUrl: serviceUrl(config, 'ledger') ?? (process.env['DBOPS_LEDGER_URL'] || undefined),
+    redisUrl: serviceUrl(config, 'redis') ?? (process.env['DBOPS_REDIS_URL'] || undefined),
+    withSample,
+    teller,
+    signal,
+    yes,
+  })
+  stopping.killNext(servers)
+  try {
+    await mustNotEvict(servers.redisUrl)
+    registerSecret(servers.ledgerUrl)
+    const ledger = await openLedger({ url: servers.ledgerUrl, name: `up:${process.pid}`, sessions: 1 })
+    const unfollow = await follow(ledger, ce => {
+      teller.event(ce)
+      teller.say(sentence(ce), new Date(ce.time))
+    })
+    try {
+      await serve({ home, plan, servers, teller, stopping, begun, file })
+    } finally {
+      await unfollow()
+      await ledger.close()
+    }
+  } finally {
+    await servers.stop()
+  }
+}
+
+async function serve(o: {
+  home: string
+  plan: Plan
+  servers: Servers
+  teller: Teller
+  stopping: Stopping
+  begun: number
+  file: string | undefined
+}): Promise<void> {
+  const { home, plan, servers, teller, stopping, begun, file } = o
+  const { ledgerUrl, redisUrl } = servers
+  const variables = { ...servers.variables, DBOPS_HOME: home }
+  const env: NodeJS.ProcessEnv = { ...process.env, ...variables, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redisUrl }
+  // Of the caller's: one port for four services would be three too few.
+  delete env['DBOPS_HTTP_PORT']
+  const startedAt = new Date().toISOString()
+  let services: Services | undefined
+  const tellOthers = () => {
+    const list = (services?.list() ?? []).map(({ app, pid }) => ({ app, pid }))
+    const { environment } = plan.config
+    writeUpFile(home, { pid: process.pid, startedAt, environment, config: file, ledgerUrl, redisUrl, variables, services: list })
+  }
+  if (plan.withSample) servers.plantFault()
+  teller.say({ subject: 'up', text: `starting ${plan.apps.join(', ')}` })
+  services = startServices({
+    apps: plan.apps,
+    args: file ? ['--config', file] : [],
+    env,
+    logs: join(home, 'logs'),
+    teller,
+    changed: tellOthers,
+  })
+  stopping.killNext(services)
+  tellOthers()
+  try {
+    await Promise.race([stopping.asked, services.wrong, services.ready])
+    if (!stopping.signal.aborted) tellReady(teller, services, begun, plan)
+    await Promise.race([stopping.asked, services.wrong])
+  } finally {
+    await services.stop()
+    teller.say({ subject: 'up', text: 'the services have stopped' })
+  }
+}
+
+function tellReady(teller: Teller, services: Services, begun: number, { withSample }: Plan) {
+  teller.say({ subject: 'up', text: `all services ready in ${formatDuration(performance.now() - begun)}`, tone: 'good' })
+  for (const { app, address } of services.list()) teller.say({ subject: app, text: `${address}/health/ready  ${address}/metrics` })
+  if (withSample)
+    teller.say({
+      subject: 'sample',
+      text: 'to come within two minutes: a vacuum of the outbox, a backup, and a planted fault that heals: the store "late" is away for a minute',
+    })
+  teller.say({ subject: 'up', text: 'in another terminal: ./dbops status, ./dbops runs, ./dbops backups. Ctrl-C stops everything' })
+}
+
+interface Stopping {
+  signal: AbortSignal
+  asked: Promise<void>
+  /** What is to be killed when it does not stop in time, or when Ctrl-C comes again. */
+  killNext(one: { kill(): void }): void
+}
+
+/** Ctrl-C, SIGTERM and a closed terminal stop everything in order; a second Ctrl-C or SIGTERM, and the deadline, at once. */
+function stopOnSignal(teller: Teller): Stopping {
+  const stopping = new AbortController()
+  const asked = Promise.withResolvers<void>()
+  const toKill: { kill(): void }[] = []
+  const killAll = (why: string) => {
+    teller.say({ subject: 'up', text: `${why}: everything is killed`, tone: 'bad' })
+    for (const one of toKill) one.kill()
+    // Should even that not help: the watchdogs beside each process outlive us.
+    setTimeout(() => process.exit(1), 1_000).unref()
+  }
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping.signal.aborted) return signal === 'SIGHUP' ? undefined : killAll('asked again')
+    teller.say({ subject: 'up', text: `stopping everything in order${signal === 'SIGINT' ? '; Ctrl-C again kills' : ''}` })
+    stopping.abort(new Failed('done', 'stopped'))
+    asked.resolve()
+    setTimeout(() => killAll(`not stopped within ${stopWithin / 1_000} s`), stopWithin).unref()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+  return { signal: stopping.signal, asked: asked.promise, killNext: one => void toKill.push(one) }
+}
+
+async function claimHome(home: string, teller: Teller) {
+  try {
+    return await claimFolder(join(home, 'up'), 'SIGTERM', text => teller.say({ subject: 'up', text }))
+  } catch (cause) {
+    const hint = 'stop it: ./dbops down; or use another home: DBOPS_HOME=/path ./dbops up'
+    throw new Failed('wrong', `already running, pid ${processOfUp(home) ?? 'unknown'}, on ${home}`, {
+      code: 'already_running',
+      hint,
+      cause,
+    })
+  }
+}
+
+/** Everything that the services would open must open; they would say so one by one, after the servers have started. */
+function mustOpen({ apps, config }: Plan, env: NodeJS.ProcessEnv): void {
+  const ours = (error: ConfigError) => (error.path === 'ledger.url' && !config.ledger) || (error.path === 'redis.url' && !config.redis)
+  const errors = apps.flatMap(app => resolveFor(app, config, env)).filter(error => !ours(error))
+  const once = [...new Map(errors.map(error => [error.path, error])).values()]
+  if (once[0]) throw new ConfigProblem(once as [ConfigError, ...ConfigError[]])
+}
+
+/** The services would stay not ready for ever. */
+async function mustNotEvict(redisUrl: string): Promise<void> {
+  const redis = blockingRedis(redisUrl, `up:${process.pid}`)
+  try {
+    const [message, hint] = (await evictionFault(redis))?.split('; ') ?? []
+    if (message) throw new Failed('wrong', message, { code: 'eviction', hint })
+  } finally {
+    redis.disconnect()
+  }
+}
+
+/** By rename, so that nobody reads half of it. */
+function writeUpFile(home: string, file: UpFile): void {
+  const place = join(home, 'up.json')
+  writeFileSync(`${place}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 })
+  renameSync(`${place}.new`, place)
+}
+
+/** Relative to the current folder where that is shorter. */
+const shown = (path: string) => {
+  const near = relative(process.cwd(), path)
+  return near && near.length < path.length && !near.startsWith('../..') ? near : path
+}
