@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest'
+import { explore, type Model, wander } from '../src/model/explore.ts'
+import * as publisher from '../src/model/publisher.ts'
+import * as run from '../src/model/run-protocol.ts'
+
+const oneWindow = { task: 'window', attempts: 1 } as const
+const oneDump = { task: 'dump', attempts: 1 } as const
+const twoRuns = { runs: 2, attempts: 1 } as const
+const olderFence = 'an older fence wrote after a newer one'
+const unrecovered = 'an attempt began before what a lost one left was recovered'
+const abandoned = 'the target stays changed and nobody is left to put it back'
+const unsuccessful = 'a backup is listed whose run did not succeed'
+const sweptSealed = 'a sealed artifact was swept'
+
+describe('the run protocol is clean', () => {
+  test.each<[string, Partial<run.Size>]>([
+    ['under leases and heartbeats, with a kill', { timed: true, kills: 1 }],
+    ['under leases and heartbeats, with a lost reply', { timed: true, replies: 1 }],
+    ['when Redis loses or doubles a job and the ledger loses a reply', { redis: 1, replies: 1, kills: 1 }],
+    ['for two runs of one exclusive lock, with a kill', { ...twoRuns, kills: 1 }],
+    ['for two runs of one shared lock', { lock: 'shared', runs: 2 }],
+    ['for two runs of one exclusive lock, one of which parks', { ...twoRuns, parks: 1 }],
+    ['for a window that parks and is cancelled', { ...oneWindow, parks: 1, cancels: 1 }],
+    ['for a window that is killed', { ...oneWindow, kills: 1 }],
+    ['for two windows of one exclusive lock', { ...oneWindow, runs: 2 }],
+    ['for a window whose handler throws and whose recovery fails', { ...oneWindow, mishaps: 2 }],
+    ['for a dump that is killed, also between manifest and end', { task: 'dump', kills: 1 }],
+    ['for a dump in its last attempt, that throws or is stopped, and cancelled', { ...oneDump, mishaps: 1, cancels: 1, kills: 1 }],
+    ['for a dump under a shared lock whose replies are lost', { task: 'dump', lock: 'shared', replies: 1 }],
+  ])('%s', (_, size) => {
+    expect(explore(run.runProtocol({ ...run.smallest, ...size }))).toMatchObject({ verdict: 'clean' })
+  })
+})
+
+const runProtections: Record<run.Protection, [size: Partial<run.Size>, broken: string]> = {
+  'dispatch-number': [{ redis: 1 }, 'a run was claimed before its back-off was over'],
+  'delivery-key': [{}, 'one fence in two hands'],
+  'claim-renews': [{ timed: true, replies: 1 }, olderFence],
+  lock: [twoRuns, 'two holders of one exclusive lock'],
+  evict: [twoRuns, olderFence],
+  'strike-seen': [{ attempts: 3 }, olderFence],
+  recheck: [twoRuns, olderFence],
+  'sent-clock': [{ timed: true }, olderFence],
+  'heartbeat-state': [{ timed: true }, olderFence],
+  'end-fence': [{ runs: 2 }, olderFence],
+  'end-state': [{}, 'a run ended twice'],
+  'close-first': [{}, 'a session outlives its attempt, and nobody will evict it'],
+  'park-locks': [{ ...twoRuns, parks: 1 }, "somebody worked under a parked run's lock"],
+  'park-attempt': [{ parks: 1 }, 'a run failed with attempts left'],
+  'parked-recover': [{ ...oneWindow, parks: 1, cancels: 1 }, abandoned],
+  recover: [oneWindow, abandoned],
+  'hand-on': [{ ...oneWindow, runs: 2 }, unrecovered],
+  'recover-locks': [{ ...oneWindow, runs: 2 }, unrecovered],
+  'recover-endless': [{ ...oneWindow, cancels: 1 }, 'stuck: from here nothing leads to the end without help'],
+  'kept-locks': [{ ...oneWindow, runs: 2, mishaps: 1 }, unrecovered],
+  'failed-undo': [{ ...oneWindow, mishaps: 2 }, abandoned],
+  undo: [{ ...oneWindow, mishaps: 1 }, abandoned],
+  behind: [{ task: 'dump', lock: 'shared' }, 'two listed manifests of one run'],
+  'verdict-waits': [oneDump, unsuccessful],
+  'seal-exclusive': [oneDump, sweptSealed],
+  'void-exclusive': [oneDump, sweptSealed],
+  'void-first': [oneDump, sweptSealed],
+  'void-by-name': [oneDump, unsuccessful],
+  'void-stays': [oneDump, 'a listed manifest without its files'],
+  adopt: [oneDump, unsuccessful],
+  'seal-then-end': [{ ...oneDump, mishaps: 1, cancels: 1 }, unsuccessful],
+}
+
+describe('the run protocol is found out', () => {
+  test.each(entries(runProtections))('without %s', (protection, [size, broken]) => {
+    expect(explore(run.runProtocol({ ...run.smallest, ...size, without: [protection] }))).toMatchObject({ verdict: 'violation', broken })
+  })
+})
+
+function entries<Name extends string, Value>(record: Record<Name, Value>): [Name, Value][] {
+  return Object.entries(record) as [Name, Value][]
+}
