@@ -1,0 +1,198 @@
+// One dedicated, direct session that never reconnects: a maintenance statement must not go on in a session that has lost its locks and settings.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Problem } from '@dbops/contract/failure'
+import type { PgConnection } from '@dbops/runtime/connection'
+import { Client, type QueryConfig } from 'pg'
+import { clientConfig } from './connect.ts'
+import type { Notice, Statements } from './task.ts'
+
+export interface ServerSession extends Statements {
+  readonly pid: number
+  /** Whether the server ends what it does for us when our socket is gone; no operating system but a few can tell it. */
+  readonly checksConnection: boolean
+  end(): Promise<void>
+}
+
+export interface SessionOptions {
+  name: string
+  settings?: Record<string, string>
+  signal?: AbortSignal
+  /** Called after the connect and before the first statement. */
+  guard?: () => Promise<void>
+  onLost?: (error: Error) => void
+}
+
+// domain.md 5.2. statement_timeout is off because the attempt's own timeout cancels on the server, and knows more than a number.
+const settings = {
+  row_security: 'off', // a table that would be filtered is an error, instead of fewer rows
+  lock_timeout: '3s', // whoever waits for a lock makes everybody behind wait too
+  statement_timeout: '0',
+  idle_in_transaction_session_timeout: '60s',
+  idle_session_timeout: '0',
+  search_path: 'pg_catalog', // a function or table of the same name elsewhere is never meant
+  tcp_keepalives_idle: '30',
+  tcp_keepalives_interval: '10',
+  tcp_keepalives_count: '3',
+}
+const applySettings = `SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS setting(name, value)`
+const checkConnection = `SET client_connection_check_interval = '10s'`
+const whoServes = `SELECT pg_backend_pid() AS pid`
+const cancelStatement = `SELECT pg_cancel_backend($1)`
+const begin = `BEGIN`
+
+/** Connects, asks `guard`, and sets what every maintenance session has. Throws `connection_failed`, or what `guard` throws. */
+export async function openSession(connection: PgConnection, options: SessionOptions): Promise<ServerSession> {
+  const { name, signal, guard, onLost } = options
+  signal?.throwIfAborted()
+  const client = new Client(clientConfig(connection, name))
+  let ended = false
+  client.on('error', error => {
+    if (!ended) onLost?.(lost(connection, error))
+    ended = true
+  })
+  await connectTo(client, connection, signal)
+
+  let busy = 0
+  const ask = async <T>(work: () => Promise<T>): Promise<T> => {
+    signal?.throwIfAborted()
+    busy++
+    try {
+      return await work()
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason
+      throw error
+    } finally {
+      busy--
+    }
+  }
+  // Again and again: a cancellation that arrives between two statements is lost.
+  const cancel = async () => {
+    while (busy && !ended) {
+      await cancelBackend(connection, name, pid).catch(() => socketOf(client).destroy())
+      await sleep(1_000, undefined, { ref: false })
+    }
+  }
+  const onAbort = () => void cancel()
+  let pid = 0
+  const session = {
+    pid,
+    checksConnection: false,
+    query: async <Row extends object>(sql: string, values: unknown[] = []) => (await ask(() => client.query<Row>(sql, values))).rows,
+    async execute(sql: string) {
+      const notices: Notice[] = []
+      const hear = ({ code = '', severity = '', message = '' }: { code?: string; severity?: string; message?: string }) =>
+        notices.push({ code, severity, message })
+      client.on('notice', hear)
+      try {
+        // The extended protocol takes one statement only: no string can smuggle a second one into its transaction.
+        await ask(() => client.query({ text: sql, queryMode: 'extended' } as QueryConfig))
+      } finally {
+        client.off('notice', hear)
+      }
+      return notices
+    },
+    async end() {
+      ended = true
+      signal?.removeEventListener('abort', onAbort)
+      await Promise.race([client.end().catch(() => undefined), sleep(2_000, undefined, { ref: false })])
+      socketOf(client).destroy()
+    },
+  }
+  try {
+    await guard?.()
+    const wanted = Object.entries({ ...settings, ...options.settings })
+    await client.query(applySettings, [wanted.map(([key]) => key), wanted.map(([, value]) => value)])
+    const { rows } = await client.query<{ pid: number }>(whoServes)
+    pid = rows[0]!.pid
+    if (pid !== promisedPid(client)) await refuseTransactionPooler(client, connection, name, pid)
+    const checksConnection = await client.query(checkConnection).then(
+      () => true,
+      () => false,
+    )
+    signal?.throwIfAborted()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    return Object.assign(session, { pid, checksConnection })
+  } catch (error) {
+    await session.end()
+    throw error
+  }
+}
+
+async function connectTo(client: Client, connection: PgConnection, signal: AbortSignal | undefined): Promise<void> {
+  const giveUp = () => socketOf(client).destroy(signal?.reason as Error)
+  signal?.addEventListener('abort', giveUp, { once: true })
+  try {
+    await client.connect()
+  } catch (error) {
+    socketOf(client).destroy()
+    signal?.throwIfAborted()
+    throw notConnected(connection, error as Error & { code?: string })
+  } finally {
+    signal?.removeEventListener('abort', giveUp)
+  }
+}
+
+/**
+ * Behind a transaction pooler locks, settings and names belong to whoever comes next. The process id that was promised at the connect is the
+ * pooler's own invention; a pooler in session mode does no harm, so the pid must also be seen to change, or to be shared, while another
+ * connection holds a transaction.
+ */
+async function refuseTransactionPooler(client: Client, connection: PgConnection, name: string, before: number): Promise<void> {
+  const other = new Client(clientConfig(connection, name))
+  other.on('error', () => undefined)
+  await other.connect()
+  try {
+    await other.query(begin)
+    const [theirs, mine] = [await other.query<{ pid: number }>(whoServes), await client.query<{ pid: number }>(whoServes)]
+    if (mine.rows[0]!.pid === before && theirs.rows[0]!.pid !== before) return
+  } finally {
+    await other.end().catch(() => undefined)
+  }
+  throw new Problem(`${where(connection)} is a connection pooler in transaction mode, not the server`, {
+    code: 'transaction_pooler',
+    hint: "give the target the server's own host and port: session locks, snapshots and names do not pass such a pooler",
+  })
+}
+
+async function cancelBackend(connection: PgConnection, name: string, pid: number): Promise<void> {
+  const client = new Client({ ...clientConfig(connection, name), connectionTimeoutMillis: 3_000, query_timeout: 3_000 })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    await client.query(cancelStatement, [pid])
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+interface Inside {
+  processID: number | null
+  connection: { stream: { destroy(error?: Error): void } }
+}
+const promisedPid = (client: Client) => (client as unknown as Inside).processID
+const socketOf = (client: Client) => (client as unknown as Inside).connection.stream
+
+const where = ({ host, port, database }: PgConnection) => `${host}:${port}/${database}`
+
+const lost = (connection: PgConnection, error: Error) =>
+  new Problem(`the server ended the session: ${error.message}`, {
+    code: 'connection_lost',
+    hint: `${where(connection)} was restarted or cannot be reached, or somebody ended the session; its log says which`,
+    cause: error,
+  })
+
+const hints: Record<string, string> = {
+  ECONNREFUSED: 'is the server running there?',
+  ENOTFOUND: 'the host has no address: correct the target, or the name service',
+  '28P01': 'the password is wrong: correct the secret of the target',
+  '28000': 'pg_hba.conf lets this user in from nowhere, or not without TLS',
+  '3D000': 'the database does not exist: correct the target',
+  '53300': 'all connections are taken: see who has them in pg_stat_activity',
+  '57P03': 'the server is starting up or shutting down',
+}
+const notConnected = (connection: PgConnection, error: Error & { code?: string }) =>
+  new Problem(`${where(connection)} cannot be reached: ${error.message || error.code}`, {
+    code: error.code ?? 'connection_failed',
+    hint: hints[error.code ?? ''],
+    cause: error,
+  })

@@ -1,0 +1,47 @@
+// Whether a vacuum of one table had its effect, as a pure decision with its reason.
+import { describeHolder, fenceOfOurDump, type Holder } from './horizon.ts'
+
+export const outcomes = ['fell', 'few', 'held_by_dump', 'held', 'stayed', 'unmoved'] as const
+export type Outcome = (typeof outcomes)[number]
+
+export interface Seen {
+  table: string
+  startedAt: Date
+  /** The server's own record of the last vacuum that came to its end. */
+  lastVacuum: Date | null
+  before: number
+  after: number
+  threshold: number
+  holders: Holder[]
+}
+
+/** `mine`: the name of our own session, by which a dump of this installation is known. */
+export function judge(seen: Seen, mine: string): { ok: boolean; outcome: Outcome; reason: string; hint?: string } {
+  const { table, startedAt, lastVacuum, before, after, threshold, holders } = seen
+  if (!lastVacuum || lastVacuum < startedAt)
+    return { ok: false, outcome: 'unmoved', reason: `${table}: last_vacuum did not move (${lastVacuum?.toISOString() ?? 'never'})` }
+  if (after <= threshold)
+    return { ok: true, outcome: 'few', reason: `${table}: ${after} dead rows, autovacuum would come at ${Math.round(threshold)}` }
+  const [oldest] = holders
+  if (after < before) {
+    const rest = oldest ? `; those that stay are held by ${describeHolder(oldest).who}` : ''
+    return { ok: true, outcome: 'fell', reason: `${table}: dead rows fell from ${before} to ${after}${rest}` }
+  }
+  const stay = `${table}: ${after} dead rows stay`
+  if (!oldest)
+    return {
+      ok: false,
+      outcome: 'stayed',
+      reason: `${stay}, and nobody was seen to hold the horizon`,
+      hint: 'GRANT pg_monitor to the role of this target, so that it sees all sessions; or the table is written faster than it is vacuumed',
+    }
+  const fence = fenceOfOurDump(oldest, mine)
+  if (fence)
+    return {
+      ok: true,
+      outcome: 'held_by_dump',
+      reason: `${stay} until our own dump (pg.dump, fence ${fence}) is done; the next vacuum takes them`,
+    }
+  const { who, hint } = describeHolder(oldest)
+  return { ok: false, outcome: 'held', reason: `${stay}: the horizon is held by ${who}`, hint }
+}

@@ -1,0 +1,176 @@
+// Drives a task's handlers on a real database and a real store, as the runner does, without ledger and queue.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ManifestHead } from '@dbops/artifacts/manifest'
+import { openStore } from '@dbops/artifacts/open-store'
+import { type ArtifactWriter, artifactWriter } from '@dbops/artifacts/writer'
+import { type PgTarget, pgTarget } from '@dbops/contract/config-file'
+import type { AnyContext, Proof, Task } from '@dbops/contract/task'
+import { type OpenTarget, type Session, sessionName } from '@dbops/runtime/engine'
+import { freshDatabase } from '@dbops/testing/database'
+import { Client } from 'pg'
+import { postgres } from '../src/postgres.ts'
+import type { PostgresVerbs } from '../src/task.ts'
+
+export const installation = 'beef0001'
+let fences = 1_000
+
+export const targetOf = (url: string): OpenTarget<PgTarget> => ({
+  name: 'core',
+  config: pgTarget.parse({ engine: 'pg', url }),
+  environment: 'test',
+})
+
+export interface Try {
+  c: AnyContext & PostgresVerbs
+  name: string
+  fence: number
+  abort: AbortController
+  writer: ArtifactWriter
+  /** The folder of the attempt's files. */
+  folder: string
+  lost: Error[]
+  progress: string[]
+  session: Session<PostgresVerbs>
+  close(): Promise<void>
+}
+
+/** One attempt of `task` as the runner begins it. */
+export async function attempt(
+  task: Task<PostgresVerbs>,
+  url: string,
+  { params = {}, entries = {}, free = '1MiB' }: { params?: Record<string, unknown>; entries?: Record<string, unknown>; free?: string } = {},
+): Promise<Try> {
+  const fence = fences++
+  const name = sessionName(installation, fence, task.name)
+  const abort = new AbortController()
+  const lost: Error[] = []
+  const session = (await postgres.open(targetOf(url), {
+    name,
+    locks: [],
+    signal: abort.signal,
+    guard: () => Promise.resolve(),
+    onLost: error => {
+      lost.push(error)
+      abort.abort(error)
+    },
+  })) as Session<PostgresVerbs>
+  const root = mkdtempSync(join(tmpdir(), 'dbops-store-'))
+  const place = `attempt/${fence}`
+  const writer = artifactWriter(await openStore('main', { url: `file://${root}`, free }), place)
+  const progress: string[] = []
+  const c: AnyContext & PostgresVerbs = {
+    target: { name: 'core', engine: 'pg', labels: {} },
+    run: { id: '00000000-0000-7000-8000-000000000001', attempt: 1, fence, bornAt: new Date(), slot: null, environment: 'test' },
+    params: task.params.parse(params) as Record<string, unknown>,
+    entries,
+    plan: undefined,
+    state: undefined,
+    signal: abort.signal,
+    artifact: writer,
+    guard: () => {
+      abort.signal.throwIfAborted()
+      return Promise.resolve()
+    },
+    save: () => Promise.resolve(),
+    park: () => Promise.reject(new Error('parked')),
+    as: () => undefined,
+    progress: (done, total, unit, note) => progress.push([done, total, unit, note].join(' ')),
+    log: () => undefined,
+    ...session.verbs,
+  }
+  const close = async () => {
+    await session.close()
+    rmSync(root, { recursive: true, force: true })
+  }
+  return { c, name, fence, abort, writer, folder: join(root, place), lost, progress, session, close }
+}
+
+/** Plan, run, prove. Throws what the handlers throw. */
+export async function carryOut(
+  task: Task<PostgresVerbs>,
+  { c }: Pick<Try, 'c'>,
+): Promise<{ facts: Record<string, unknown>; proof: Proof }> {
+  const plan = await task.plan?.(c)
+  const planned = { ...c, plan }
+  const facts = task.result.parse(await task.run(planned)) as Record<string, unknown>
+  return { facts, proof: await task.prove!(planned, facts) }
+}
+
+/** `carryOut` in an attempt of its own, closed at the end. */
+export async function once(task: Task<PostgresVerbs>, url: string, options: Parameters<typeof attempt>[2] = {}) {
+  const tried = await attempt(task, url, options)
+  try {
+    return await carryOut(task, tried)
+  } finally {
+    await tried.close()
+  }
+}
+
+/** What the runner knows of a manifest. */
+export const head = (fence: number, more: Partial<ManifestHead> = {}): ManifestHead => ({
+  formatVersion: 1,
+  id: '00000000-0000-7000-8000-000000000002',
+  run: '00000000-0000-7000-8000-000000000001',
+  fence,
+  task: 'pg.dump',
+  environment: 'test',
+  engine: 'pg',
+  target: 'core',
+  kind: 'dump',
+  name: 'metadata',
+  operation: 'pg.dump:metadata',
+  bornAt: new Date().toISOString(),
+  startedAt: new Date().toISOString(),
+  finishedAt: new Date().toISOString(),
+  result: {},
+  evidence: {},
+  ...more,
+})
+
+export interface Ground {
+  url: string
+  name: string
+  /** The same database as another role. */
+  as(role: string): string
+  /** As the superuser, one string of statements. */
+  sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
+  /** A further session of the superuser, ended with the ground. */
+  client(name?: string): Promise<Client>
+  drop(): Promise<void>
+}
+
+/** A database of the test's own, with what `setup` makes in it. */
+export async function ground(setup = ''): Promise<Ground> {
+  const { url, name, drop } = await freshDatabase()
+  const clients: Client[] = []
+  const client = async (called = 'a test') => {
+    const opened = new Client({ connectionString: url, application_name: called })
+    opened.on('error', () => undefined)
+    await opened.connect()
+    clients.push(opened)
+    return opened
+  }
+  const superuser = await client('the test')
+  if (setup) await superuser.query(setup)
+  return {
+    url,
+    name,
+    as(role) {
+      const other = new URL(url)
+      other.username = role
+      other.password = 'secret'
+      return other.href
+    },
+    sql: async <Row extends object>(text: string, values?: unknown[]) => (await superuser.query<Row>(text, values)).rows,
+    client,
+    async drop() {
+      await Promise.all(clients.map(one => one.end().catch(() => undefined)))
+      await drop()
+    },
+  }
+}
+
+/** Roles belong to the whole server: a name for this test alone. */
+export const roleName = (what: string) => `t_${what}_${process.pid}_${fences++}`
