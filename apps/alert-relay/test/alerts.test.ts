@@ -168,6 +168,12 @@ describe('what is held back', () => {
     expect(await bench.hear({ at: '05:02', event: 'backup_completed' })).toEqual(['never_told'])
   })
 
+  test('is no end of what was told, though the target has gone since', async () => {
+    await bench.hear({ at: '05:00' })
+    await bench.hear({ at: '05:01', ...lost })
+    expect(await bench.hear({ at: '05:02', event: 'backup_completed' })).toEqual(['resolved'])
+  })
+
   test('is what is over the rate of a channel, until there is room', async () => {
     for (let n = 0; n < 31; n++) await bench.hear({ at: '05:00', operation: `pg.dump:d${n}` })
     const over = await bench.look('05:00:45')

@@ -57,9 +57,10 @@ export function channelContract<Message>({ type, firing, resolved, bind, http }:
         stop.abort(new Error('stopped'))
         return new Promise(resolve => (letGo = resolve))
       }
+      const began = performance.now()
       const ended = await send(firing, stop.signal).catch((error: Error) => error.message)
       letGo({ status: 204 })
-      expect(ended).toBe('stopped')
+      expect([ended, performance.now() - began < 2_000]).toEqual(['stopped', true])
     })
 
     test.each([400, 401, 403, 404, 410, 413, 422])('takes %i for a never', async status => {
