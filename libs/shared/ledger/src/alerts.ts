@@ -112,10 +112,10 @@ export async function recordSuccess(db: Queryable, i: Identity, event: Envelope)
 const takeToLookAt = `
   update episodes e set look_at = $2
   from alerts a
-  where a.fingerprint = e.fingerprint and e.id in (
+  where a.fingerprint = e.fingerprint and e.id = any (array(
     select id from episodes where state = 'firing' and look_at <= $1
     order by look_at limit $3 for update skip locked
-  )
+  ))
   returning ${columns}`
 
 /** The episodes that fire and are due to be looked at again, locked until the end of the transaction; the worst come first. */
@@ -177,8 +177,8 @@ export const firingBySeverity = async (db: Queryable): Promise<{ severity: Sever
   (await db.query<{ severity: Severity; firing: number }>(countFiring)).rows
 
 const sweepEpisodes = `
-  delete from episodes where id in (select id from episodes where state = 'resolved' and resolved_at < $1 order by resolved_at limit 1000)`
-const sweepDecisions = 'delete from decisions where n in (select n from decisions where at < $1 order by at limit 5000)'
+  delete from episodes where id = any (array(select id from episodes where state = 'resolved' and resolved_at < $1 order by resolved_at limit 1000))`
+const sweepDecisions = 'delete from decisions where n = any (array(select n from decisions where at < $1 order by at limit 5000))'
 /** Forgets episodes resolved before `before`, with their deliveries, and decisions of that age; a batch at a time. What still fires is kept. */
 export async function sweepAlerts(db: Queryable, before: Date): Promise<void> {
   await db.query(sweepEpisodes, [before])

@@ -51,12 +51,12 @@ export interface Due {
 // What came first about an episode is told first, so nobody hears "resolved" before "firing".
 const takeDueOnes = `
   update deliveries set attempts = attempts + 1, at = $2, next_at = $3
-  where key in (
+  where key = any (array(
     select d.key from deliveries d
     where d.channel = $1 and d.status = 'pending' and d.next_at <= $2
       and not exists (select from deliveries e where e.episode = d.episode and e.channel = d.channel and e.status = 'pending' and e.n < d.n)
     order by d.next_at limit $4 for update skip locked
-  )
+  ))
   returning key, payload, attempts as attempt, created_at as "createdAt"`
 /** Takes what is due on a channel; nobody else gets it until `heldUntil`. A taker that dies leaves it to the next, under the same key. */
 export const takeDue = async (db: Queryable, channel: string, now: Date, heldUntil: Date, limit: number): Promise<Due[]> =>

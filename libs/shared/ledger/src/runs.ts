@@ -520,7 +520,7 @@ const askCancel = `
     update runs set cancel_asked = coalesce(cancel_asked, now()), cancel_actor = coalesce(cancel_actor, $2) where id = $1 and state = 'running' returning id, attempt, fence, worker
   )
   , told as (insert into history (run, event, attempt, fence, worker, detail) select id, 'cancel_asked', attempt, fence, worker, jsonb_build_object('actor', $2::text) from asked)
-  select id, pg_notify('dbops_cancel', fence::text) from asked, lateral (select fence) f`
+  select id, pg_notify('dbops_cancel', fence::text) from asked`
 /** Asks the process that has the run in hand to stop it. False when none has. */
 export const requestCancel = (db: Queryable, run: string, actor: string) => touched(db, askCancel, [run, actor])
 

@@ -39,4 +39,9 @@ export const listServices = async (db: Queryable, withinMs: number): Promise<Ser
     )
   ).rows
 
+const told = `select detail ->> 'environment' as environment from services where detail ? 'environment' order by seen_at desc limit 1`
+/** The environment of this ledger, in the words of the service that was heard of last; undefined where none has ever said it. */
+export const environmentTold = async (db: Queryable): Promise<string | undefined> =>
+  (await db.query<{ environment: string }>(told)).rows[0]?.environment
+
 export const sweepServices = (db: Queryable) => db.query(`delete from services where seen_at < now() - interval '1 day'`)

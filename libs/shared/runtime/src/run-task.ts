@@ -73,10 +73,10 @@ async function doRun<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<void> {
       await close()
       return await ended(a, log, { state: 'succeeded', result: { plan: plan ?? null } })
     }
-    const planned = { ...c, plan }
-    const facts = parsed(task, await task.run(planned))
+    Object.assign(c, { plan })
+    const facts = parsed(task, await task.run(c))
     a.abort.signal.throwIfAborted()
-    const proof = task.prove ? await task.prove(planned, facts) : { ok: true, reason: 'reads only', evidence: {} }
+    const proof = task.prove ? await task.prove(c, facts) : { ok: true, reason: 'reads only', evidence: {} }
     a.abort.signal.throwIfAborted()
     if (!proof.ok) throw new NotProven(facts, proof)
     const sealed = writer ? await seal(a, writer, facts, proof.evidence) : undefined

@@ -1,0 +1,326 @@
+// The run protocol with real processes, a real target and real faults: what an attempt may do, and what becomes of it when its process dies, sleeps or is told to stop.
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { listArtifacts } from '@dbops/ledger/artifacts'
+import type { Birth } from '@dbops/ledger/runs'
+import { bear, find, historyOf, type Run, requestCancel } from '@dbops/ledger/runs'
+import { freshDatabase } from '@dbops/testing/database'
+import { type Line, type Process, startLine } from '@dbops/testing/line'
+import { until } from '@dbops/testing/until'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { v7 as uuidv7 } from 'uuid'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+let line: Line
+let target: Awaited<ReturnType<typeof freshDatabase>>
+let db: pg.Client
+let maintainer: Process
+let scheduler: Process
+
+beforeEach(async () => {
+  target = await freshDatabase()
+  db = new pg.Client(target.url)
+  await db.connect()
+  await db.query(
+    'CREATE TABLE effects (run uuid, fence bigint, step int, at timestamptz DEFAULT clock_timestamp(), app text DEFAULT current_setting($$application_name$$))',
+  )
+  await db.query('CREATE TABLE world (open boolean, by bigint)')
+  await db.query('INSERT INTO world VALUES (false, 0)')
+  line = await startLine(
+    `targets: { core: { engine: pg, url: "\${CORE_URL}" } }
+stores: { main: { url: "file://$FOLDER/store", free: 1MiB } }
+dumps: { metadata: { target: core, data: [public.effects], stores: [main] } }
+`,
+    { CORE_URL: target.url },
+  )
+  mkdirSync(join(line.folder, 'store'))
+  scheduler = await line.start('apps/scheduler/src/main.ts')
+  maintainer = await startMaintainer()
+})
+afterEach(async () => {
+  await line?.close()
+  await db?.end()
+  await target?.drop()
+})
+
+test('a run goes from birth to its proven end, with one event, and leaves no session', async () => {
+  const id = await start('write', { steps: 3, pause: 1 })
+  const run = await ended(id)
+  expect([run.state, run.result, run.evidence, await line.events(id), await sessions()]).toEqual([
+    'succeeded',
+    { written: 3 },
+    { rows: 3 },
+    ['run_succeeded'],
+    [],
+  ])
+})
+
+test('a task that claims more than the database shows has failed, with its facts and the evidence', async () => {
+  const id = await start('write', { steps: 1, pause: 1, lie: true })
+  expect(await ended(id)).toMatchObject({
+    state: 'failed',
+    result: { written: 1 },
+    evidence: { rows: 1 },
+    error: { code: 'not_proven', message: '1 of 2 rows are there' },
+  })
+})
+
+describe('SIGKILL of the maintainer', () => {
+  test('in the middle of work: another process has the run, the dead session is gone, one final state', async () => {
+    const id = await start('write', { steps: 20, pause: 150 })
+    await steps(id, 2)
+    const other = await startMaintainer()
+    maintainer.kill('SIGKILL')
+    const run = await ended(id)
+    const fences = await fencesOf(id)
+    expect([run.state, run.attempt, run.worker?.endsWith(`:${other.child.pid}`), fences.length, await line.events(id)]).toEqual([
+      'succeeded',
+      2,
+      true,
+      2,
+      ['run_lost', 'run_succeeded'],
+    ])
+    expect(await sessions()).toEqual([])
+  })
+
+  test('of a task that resumes: each step is done once', async () => {
+    const id = await start('resume', { steps: 10, pause: 100 }, { retry: 'resume' })
+    await steps(id, 3)
+    await startMaintainer()
+    maintainer.kill('SIGKILL')
+    await ended(id)
+    const { rows } = await db.query('SELECT step, count(*)::int AS times FROM effects GROUP BY step ORDER BY step')
+    expect(rows.filter(row => row.step !== rows.findLast(r => r.times > 1)?.step).every(row => row.times === 1) && rows.length).toBe(10)
+  })
+
+  test('of a task that is never repeated: it has failed with an unknown outcome, and was not begun again', async () => {
+    const id = await start('once', { pause: 30_000 }, { retry: 'never' })
+    await steps(id, 1)
+    await startMaintainer()
+    maintainer.kill('SIGKILL')
+    expect([(await ended(id)).error?.code, (await fencesOf(id)).length]).toEqual(['outcome_unknown', 1])
+  })
+
+  test('while the world is open: it is closed by a recovery before the run begins again', async () => {
+    const id = await start('open', { pause: 1_500 }, { recovers: true, locks: [{ name: 'window', exclusive: true }] })
+    await until('the window is open', async () => (await world()).open)
+    await startMaintainer()
+    maintainer.kill('SIGKILL')
+    const run = await ended(id)
+    const recovery = (await line.ledger.query<{ id: string; fence: number }>(`select id, fence from runs where parent = $1`, [id])).rows[0]!
+    const order = await line.ledger.query<{ run: string }>(`select run from history where event in ('claimed') order by n`)
+    expect([run.state, (await world()).open, order.rows.map(row => row.run)]).toEqual(['succeeded', false, [id, recovery.id, id]])
+  })
+
+  test('between manifest and end: the manifest is adopted, and the run has succeeded once', async () => {
+    const id = await start('make', { dump: 'metadata', chunks: 3, pause: 5 }, made)
+    await killBetweenManifestAndEnd(id)
+    await startMaintainer()
+    const run = await ended(id)
+    expect([run.state, (await listArtifacts(line.ledger, { limit: 9 })).map(a => a.run), await line.events(id)]).toEqual([
+      'succeeded',
+      [id],
+      ['run_lost', 'backup_completed'],
+    ])
+  })
+
+  test('between manifest and end of the last attempt: the backup is listed and told all the same', async () => {
+    const id = await start('make', { dump: 'metadata', chunks: 3, pause: 5 }, { ...made, attempts: 1 })
+    await killBetweenManifestAndEnd(id)
+    await startMaintainer()
+    await until('the backup is listed', async () => (await listArtifacts(line.ledger, { limit: 9 })).length, { within: 30_000 })
+    // The catalogue does not know this task, so the scheduler tells of the loss under the common name.
+    expect([(await ended(id)).state, await line.events(id)]).toEqual(['failed', ['run_failed', 'backup_completed']])
+  })
+
+  test('in the middle of an artifact: what it had written is voided and swept, and one manifest is there in the end', async () => {
+    const id = await start('make', { dump: 'metadata', chunks: 20, pause: 100 }, made)
+    await until('it writes', () => files().some(file => file.endsWith('made.bin') || file.includes('made.bin')))
+    await startMaintainer()
+    maintainer.kill('SIGKILL')
+    const run = await ended(id)
+    const sealed = await listArtifacts(line.ledger, { limit: 9 })
+    const left = files().filter(
+      file => !file.startsWith(sealed[0]!.place) && !file.endsWith('manifest.json') && !file.startsWith('.drafts'),
+    )
+    expect([run.state, sealed.length, left]).toEqual(['succeeded', 1, []])
+  })
+})
+
+test('SIGSTOP of the maintainer beyond its lease, then CONT: the old process causes no side effect', async () => {
+  const id = await start('write', { steps: 40, pause: 200 })
+  await steps(id, 2)
+  maintainer.kill('SIGSTOP')
+  await startMaintainer()
+  const fences = await until('another process writes', async () => ((await fencesOf(id)).length === 2 ? fencesOf(id) : undefined), {
+    within: 30_000,
+  })
+  maintainer.kill('SIGCONT')
+  await ended(id)
+  const { rows } = await db.query('SELECT max(at) FILTER (WHERE fence = $1) < min(at) FILTER (WHERE fence = $2) AS ordered FROM effects', [
+    fences[0],
+    fences[1],
+  ])
+  expect([rows[0].ordered, await line.events(id)]).toEqual([true, ['run_lost', 'run_succeeded']])
+})
+
+test('SIGTERM of the maintainer gives the attempt back, and its successor goes on', async () => {
+  const id = await start('write', { steps: 20, pause: 150 })
+  await steps(id, 2)
+  await startMaintainer()
+  const code = await maintainer.stop()
+  const run = await ended(id)
+  expect([code, run.state, run.attempt, await line.events(id)]).toEqual([0, 'succeeded', 1, ['run_succeeded']])
+})
+
+test('cancel of a running run: its session is gone, state cancelled', async () => {
+  const id = await start('write', { steps: 1_000, pause: 100 })
+  await steps(id, 1)
+  await requestCancel(line.ledger, id, 'ada')
+  const run = await ended(id)
+  expect([run.state, run.error, await sessions(), await line.events(id)]).toEqual([
+    'cancelled',
+    { code: 'cancelled', message: 'cancelled by ada' },
+    [],
+    ['run_cancelled'],
+  ])
+})
+
+test('a parked run keeps its locks, gives its worker back, and goes on with the same attempt number', async () => {
+  const id = await start('outside', { ms: 1_500 }, { locks: [{ name: 'x', exclusive: true }] })
+  await until('it is parked', async () => (await run(id)).state === 'parked')
+  const { rows: held } = await line.ledger.query('select held from run_locks where run = $1', [id])
+  const done = await ended(id)
+  expect([held, done.state, done.result, (await historyOf(line.ledger, id)).map(row => row.event)]).toEqual([
+    [{ held: true }],
+    'succeeded',
+    { attempt: 1 },
+    ['born', 'dispatched', 'claimed', 'parked', 'woken', 'dispatched', 'claimed', 'succeeded'],
+  ])
+})
+
+test('an attempt that fails in a living process puts the world back before it is tried again', async () => {
+  const id = await start('open', { pause: 50, fail: true }, { recovers: true, attempts: 1, locks: [{ name: 'window', exclusive: true }] })
+  const run = await ended(id)
+  expect([run.state, run.error?.message, (await world()).open]).toEqual(['failed', 'it went wrong in the middle', false])
+})
+
+test('a dry run plans and changes nothing: no locks, no events', async () => {
+  const id = await start('write', { steps: 3, pause: 1 }, { mode: 'plan', locks: [] })
+  const run = await ended(id)
+  const { rows } = await db.query('SELECT count(*)::int AS effects FROM effects')
+  expect([run.state, rows[0].effects, await line.events(id)]).toEqual(['succeeded', 0, []])
+})
+
+test('another installation that holds the lock in the target is waited for, and no attempt is burnt', async () => {
+  await db.query(`SELECT pg_advisory_lock(hashtextextended('dbops:x', 0))`)
+  const id = await start('write', { steps: 1, pause: 1 }, { locks: [{ name: 'x', exclusive: true }] })
+  await until('it waits for the other installation', async () => (await run(id)).waitingFor === 'another installation')
+  await db.query('SELECT pg_advisory_unlock_all()')
+  const done = await ended(id)
+  expect([done.state, done.attempt]).toEqual(['succeeded', 1])
+})
+
+test('a FLUSHALL while runs wait: every run ends once', async () => {
+  const ids = await Promise.all(
+    Array.from({ length: 6 }, (_, i) => start('write', { steps: 3, pause: 100 }, { operation: `pg.write:${i}` })),
+  )
+  await steps(ids[0]!, 1)
+  const redis = new Redis(line.redisUrl)
+  await redis.flushall()
+  redis.disconnect()
+  const runs = await Promise.all(ids.map(id => ended(id, 40_000)))
+  expect(runs.map(r => [r.state, r.attempt])).toEqual(ids.map(() => ['succeeded', 1]))
+})
+
+test('three waiters for one exclusive lock go in order', async () => {
+  const lock = { locks: [{ name: 'x', exclusive: true }] }
+  const ids: string[] = []
+  for (let i = 0; i < 4; i++) ids.push(await start('write', { steps: 1, pause: 200 }, lock))
+  await Promise.all(ids.map(id => ended(id)))
+  const { rows } = await db.query('SELECT run FROM effects ORDER BY at')
+  expect(rows.map(row => row.run)).toEqual(ids)
+})
+
+const made: Partial<Birth> = { recovers: true, locks: [{ name: 'dump:metadata', exclusive: true }], spec: {} as Birth['spec'] }
+const startMaintainer = () => line.start('apps/pg-maintainer/test/line/main.ts')
+
+/** As the scheduler would bear it: the catalogue does not know these tasks. */
+async function start(task: string, params: Record<string, unknown>, over: Partial<Birth> = {}): Promise<string> {
+  const id = uuidv7()
+  const entries = 'dump' in params ? { dump: { target: 'core', stores: ['main'] } } : {}
+  await bear(line.ledger, {
+    id,
+    task: `pg.${task}`,
+    engine: 'pg',
+    lane: 'heavy',
+    target: 'core',
+    mode: 'do',
+    cause: { kind: 'command' },
+    actor: 'tester',
+    operation: `pg.${task}`,
+    locks: [{ name: 'target', exclusive: false }],
+    priority: 5,
+    notBefore: new Date(0),
+    validUntil: new Date(Date.now() + 600_000),
+    attempts: 3,
+    retry: 'restart',
+    backoffMs: 100,
+    timeoutMs: 120_000,
+    recovers: false,
+    ...over,
+    spec: { params, entries },
+  })
+  return id
+}
+const run = async (id: string): Promise<Run> => (await find(line.ledger, id))[0]!
+const final = new Set(['succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped'])
+async function ended(id: string, within = 30_000): Promise<Run> {
+  return until(
+    `run ${id} ends; maintainer: ${maintainer.lines.slice(-3).join('\n')}; scheduler: ${scheduler.lines.slice(-3).join('\n')}`,
+    async () => {
+      const found = await run(id)
+      if (!final.has(found.state))
+        throw new Error(JSON.stringify([found.state, found.attempt, found.waitingFor, found.error, found.leaseUntil]))
+      return found
+    },
+    { within },
+  )
+}
+const steps = (id: string, count: number) =>
+  until(
+    `run ${id} has written ${count} rows`,
+    async () => ((await db.query('SELECT count(*)::int AS n FROM effects WHERE run = $1', [id])).rows[0].n as number) >= count,
+    { within: 20_000 },
+  )
+const fencesOf = async (id: string): Promise<number[]> =>
+  (await db.query('SELECT fence::int FROM effects WHERE run = $1 GROUP BY fence ORDER BY fence', [id])).rows.map(row => row.fence as number)
+const world = async () => (await db.query('SELECT open FROM world')).rows[0] as { open: boolean }
+const sessions = async () =>
+  (
+    await db.query(
+      `SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'dbops:%pg.%' AND application_name NOT LIKE '%:probe:%' AND datname = current_database()`,
+    )
+  ).rows
+const files = (): string[] => {
+  const store = join(line.folder, 'store')
+  return existsSync(store)
+    ? readdirSync(store, { recursive: true, withFileTypes: true })
+        .filter(entry => entry.isFile())
+        .map(entry => join(entry.parentPath, entry.name).slice(store.length + 1))
+    : []
+}
+/** The ledger takes no writes for the moment, so that the end cannot be written; then the process is killed. */
+async function killBetweenManifestAndEnd(id: string) {
+  await until('the run is in hand', async () => (await run(id)).state === 'running')
+  const holder = new pg.Client(line.ledgerUrl)
+  await holder.connect()
+  await holder.query('BEGIN')
+  await holder.query(`SELECT 1 FROM dbops.runs WHERE id = $1 FOR UPDATE`, [id])
+  await until('the manifest is sealed', () => files().some(file => file.endsWith('manifest.json') && !file.startsWith('.drafts')))
+  maintainer.kill('SIGKILL')
+  await maintainer.ended
+  await holder.query('ROLLBACK')
+  await holder.end()
+}
