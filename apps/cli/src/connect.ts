@@ -16,12 +16,14 @@ export interface Connection {
 
 /** Opens the ledger in one session. Errors: ConfigProblem; Failed with exit 3 when there is no ledger or it does not answer. */
 export async function connect(configFile: string | undefined): Promise<Connection> {
-  const [{ openLedger, isConnectionProblem }, { readConfig }, { serviceUrl }, { redact, registerSecret }] = await Promise.all([
-    import('@dbops/ledger/ledger'),
-    import('@dbops/runtime/config'),
-    import('@dbops/runtime/connection'),
-    import('@dbops/runtime/redact'),
-  ])
+  const [{ openLedger, isConnectionProblem }, { environmentTold }, { readConfig }, { serviceUrl }, { redact, registerSecret }] =
+    await Promise.all([
+      import('@dbops/ledger/ledger'),
+      import('@dbops/ledger/services'),
+      import('@dbops/runtime/config'),
+      import('@dbops/runtime/connection'),
+      import('@dbops/runtime/redact'),
+    ])
   const config = configFile === undefined ? undefined : readConfig(configFile)
   const given = (config && serviceUrl(config, 'ledger')) || process.env['DBOPS_LEDGER_URL']
   const up = given ? undefined : runningUp(findHome())
@@ -33,7 +35,7 @@ export async function connect(configFile: string | undefined): Promise<Connectio
   registerSecret(url)
   try {
     const ledger = await openLedger({ url, name: `cli:${process.pid}`, sessions: 1, migrations: 'expect' })
-    const environment = config?.environment ?? up?.environment ?? (await environmentOf(ledger))
+    const environment = config?.environment ?? up?.environment ?? (await environmentTold(ledger))
     return { ledger, environment, config: config ?? (up && readConfig(up.config, { env: { ...process.env, ...up.variables } })), up }
   } catch (error) {
     if (!isConnectionProblem(error)) throw error
@@ -43,11 +45,4 @@ export async function connect(configFile: string | undefined): Promise<Connectio
       cause: error,
     })
   }
-}
-
-const spoken = `select detail ->> 'environment' as environment from services where detail ? 'environment' order by seen_at desc limit 1`
-
-/** What the services of this ledger say of themselves. */
-async function environmentOf(ledger: Ledger): Promise<string | undefined> {
-  return (await ledger.query<{ environment: string }>(spoken)).rows[0]?.environment
 }

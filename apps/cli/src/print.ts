@@ -25,7 +25,7 @@ export interface Print {
 
 type Output = Pick<NodeJS.WriteStream, 'write'> & { isTTY?: boolean }
 
-export function printer({ json = false, out = process.stdout as Output } = {}): Print {
+export function printer({ json = false, out = process.stdout }: { json?: boolean; out?: Output } = {}): Print {
   const colours = Boolean(out.isTTY) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
   const write = (text: string) => void out.write(`${text}\n`)
   const colour = (name: Colour, text: string) => (colours ? styleText(name, text, { validateStream: false }) : text)
@@ -66,7 +66,7 @@ export function printer({ json = false, out = process.stdout as Output } = {}): 
 
 /** Columns on a terminal: Korean names take two for each character. */
 export const width = (text: string) =>
-  [...text].reduce(
+  Array.from(text).reduce(
     (sum, char) => sum + (/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/.test(char) ? 2 : 1),
     0,
   )

@@ -19,8 +19,6 @@ export async function runProgram(argv: string[]): Promise<number> {
     .option('--config <file>', 'the configuration')
     .option('--debug', 'the stack of an error')
     .option('--yes', 'answers questions in advance')
-    .helpCommand(false)
-    .helpOption('-h, --help', 'this text')
     .addHelpText(
       'after',
       examples([
@@ -28,17 +26,14 @@ export async function runProgram(argv: string[]): Promise<number> {
         [`${name} up --help`, 'what a command can do'],
       ]),
     )
-  settle(program)
-  for (const command of await commandsFor(argv)) {
-    const parent = parentOf(program, command.path)
-    const children = (await command.children?.()) ?? []
-    for (const one of [command, ...children]) add(one === command ? parent : parentOf(program, one.path), one, code => (exit = code))
-  }
+  settle(program).configureHelp({ ...program.configureHelp(), visibleCommands: flat, subcommandTerm: term })
+  const commands = await commandsFor(argv)
+  for (const command of commands) add(parentOf(program, command.path, commands), command, code => (exit = code))
   try {
     await program.parseAsync(argv, { from: 'user' })
     return exit
   } catch (error) {
-    return isCommanders(error) ? spoken(error, program) : fail(error, program.opts<CommonOptions>())
+    return isCommanders(error) ? spoken(error) : fail(error, program.opts<CommonOptions>())
   }
 }
 
@@ -50,15 +45,21 @@ async function commandsFor(argv: string[]): Promise<Command[]> {
   const commands = await Promise.all(
     (meant.length ? meant : files).map(async file => ((await import(new URL(file, folder).href)) as { command: Command }).command),
   )
+  const children = await Promise.all(commands.map(async command => (argv.includes(command.path) && (await command.children?.())) || []))
   // Parents before children.
-  return commands.sort((a, b) => a.path.localeCompare(b.path))
+  return [...commands, ...children.flat()].sort((a, b) => a.path.localeCompare(b.path))
 }
 
-function parentOf(program: Commander, path: string): Commander {
-  return path
-    .split(' ')
-    .slice(0, -1)
-    .reduce((parent, word) => parent.commands.find(command => command.name() === word) ?? settle(parent.command(word)), program)
+/** `config check` stands below `config`, which is no command itself; its help shows what is below it. */
+function parentOf(program: Commander, path: string, all: Command[]): Commander {
+  const words = path.split(' ').slice(0, -1)
+  return words.reduce((parent, word, i) => {
+    const found = parent.commands.find(command => command.name() === word)
+    if (found) return found
+    const group = `${words.slice(0, i + 1).join(' ')} `
+    const first = all.filter(command => command.path.startsWith(group)).map(command => command.examples[0])
+    return settle(parent.command(word)).addHelpText('after', examples(first))
+  }, program)
 }
 
 function add(parent: Commander, command: Command, ended: (exit: number) => void) {
@@ -117,10 +118,26 @@ function settle(commander: Commander): Commander {
   return commander
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, styleTitle: title => title.replace('Global Options', 'Common options') })
-    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+    .configureOutput({ outputError: () => {} })
+    .helpCommand(false)
+    .helpOption('-h, --help', 'this text')
 }
 
-const examples = (all: Command['examples']) => {
+/** The first page lists what can be typed, not how it is nested: `runs show <id>` beside `runs`. */
+const flat = (of: Commander): Commander[] => of.commands.flatMap(one => [...(one.summary() ? [one] : []), ...flat(one)])
+const term = (of: Commander): string => {
+  const words = []
+  for (let one: Commander = of; one.parent; one = one.parent) words.unshift(one.name())
+  return [
+    ...words,
+    ...of.registeredArguments.map(argument => {
+      const inner = `${argument.name()}${argument.variadic ? '...' : ''}`
+      return argument.required ? `<${inner}>` : `[${inner}]`
+    }),
+  ].join(' ')
+}
+
+const examples = (all: Command['examples'][number][]) => {
   const width = Math.max(...all.map(([command]) => command.length))
   return `\nExamples:\n${all.map(([command, does]) => `  ${command.padEnd(width)}  ${does}`).join('\n')}`
 }
@@ -129,12 +146,10 @@ const isCommanders = (error: unknown): error is CommanderError =>
   error instanceof Error && (error as { code?: string }).code?.startsWith('commander.') === true
 
 /** `error: unknown option '--jso'\n(Did you mean --json?)` in the form of every other error. */
-async function spoken(error: CommanderError, program: Commander): Promise<number> {
+async function spoken(error: CommanderError): Promise<number> {
   if (error.exitCode === 0) return 0
-  if (error.code === 'commander.help') {
-    process.stderr.write(program.helpInformation())
-    return 2
-  }
+  // A group of commands was named, and none of them; commander has shown its help.
+  if (error.code === 'commander.help') return 2
   const { Failed } = await import('./fail.ts')
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
   const near = /\(Did you mean (?:one of )?(.*)\?\)/.exec(rest.join(' '))?.[1]

@@ -4,7 +4,7 @@ import { exits } from '../exits.ts'
 
 export const command = defineCommand({
   path: 'derive',
-  summary: 'Writes catalogue, schemas and reference pages from the declarations',
+  summary: 'Writes what follows from the declarations',
   options: { '--check': 'write nothing; fail when something would be written' },
   examples: [
     ['./dbops derive', 'after a task was added or changed'],

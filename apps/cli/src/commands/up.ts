@@ -3,7 +3,7 @@ import { defineCommand } from '../command.ts'
 
 export const command = defineCommand({
   path: 'up',
-  summary: 'Starts the servers, the services and the sample platform, and shows what happens',
+  summary: 'Starts everything, and shows what happens',
   options: { '--no-sample': 'without the sample platform' },
   examples: [
     ['./dbops up', 'the sample platform, looked after: the first two minutes show everything'],

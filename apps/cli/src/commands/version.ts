@@ -3,7 +3,7 @@ import { defineCommand } from '../command.ts'
 
 export const command = defineCommand({
   path: 'version',
-  summary: 'The version of this program, of Node and of the catalogue of tasks',
+  summary: 'Says what is installed here',
   examples: [['./dbops version', 'for a report of something odd']],
   async run({ print }) {
     const [{ programVersion }, { catalogHash }] = await Promise.all([import('@dbops/ledger/migrate'), import('@dbops/catalog/catalog')])

@@ -33,8 +33,8 @@ export function sentence(ce: Envelope): Said {
 function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
   const { task, state, error, result } = run
   if (state === 'succeeded') {
-    const lines = result && (results[task]?.(result) ?? facts(result))
-    return { text: `${lines ? `${operation}: ${lines}` : `${operation}: done`}${took(run)}`, tone: 'good' }
+    const told = result && results[task] ? `${task} ${results[task](result)}` : `${operation}: ${(result && facts(result)) || 'done'}`
+    return { text: `${told}${took(run)}`, tone: 'good' }
   }
   const word = state === 'queued' ? 'was lost and goes on elsewhere' : state.replace('_', ' ')
   return {
@@ -48,7 +48,7 @@ function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
 const results: Record<string, (result: Record<string, unknown>) => string> = {
   'pg.vacuum': ({ tables }) =>
     (tables as { table: string; deadBefore: number; deadAfter: number }[])
-      .map(({ table, deadBefore, deadAfter }) => `${table} ${count(deadBefore)} dead tuples → ${count(deadAfter)}`)
+      .map(({ table, deadBefore, deadAfter }) => `${table}: ${count(deadBefore)} dead tuples → ${count(deadAfter)}`)
       .join(', '),
 }
 

@@ -65,7 +65,8 @@ interface Words {
   hint?: string | undefined
 }
 
-function keepRunning(app: string, { args, env, logs, teller, changed }: Settings) {
+function keepRunning(app: string, settings: Settings) {
+  const { args, env, logs, teller } = settings
   const ready = Promise.withResolvers<void>()
   const wrong = Promise.withResolvers<never>()
   const stopping = new AbortController()
@@ -83,7 +84,7 @@ function keepRunning(app: string, { args, env, logs, teller, changed }: Settings
     }
     if (line.event === 'service_started') {
       address = line.address
-      changed()
+      settings.changed()
     }
     if (line.event === 'service_ready') {
       if (hindered) teller.say({ subject: app, text: 'ready again', tone: 'good' })
@@ -109,7 +110,7 @@ function keepRunning(app: string, { args, env, logs, teller, changed }: Settings
         env,
         orphanSignal: 'TERM',
       })
-      changed()
+      settings.changed()
       const end = await child.ended
       if (stopping.signal.aborted) return
       const { message, hint }: Words = lastWords ?? { message: 'without a word' }

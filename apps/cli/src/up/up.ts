@@ -28,7 +28,7 @@ export async function up({ options, print }: Context): Promise<void> {
   const plan = readPlan(home, options.config, options['sample'] !== false)
   // Passable for others: PostgreSQL's own user has a folder in it. What is in it is closed by its own mode.
   mkdirSync(home, { recursive: true, mode: 0o711 })
-  const teller = openTeller({ json: options.json ?? false, colour: print.colour })
+  const teller = openTeller({ json: options.json ?? false, colour: (name, text) => print.colour(name, text) })
   const claim = await claimHome(home, teller)
   const stopping = stopOnSignal(teller)
   try {
@@ -76,7 +76,7 @@ interface Running {
 }
 
 async function run(home: string, plan: Plan, { yes, teller, stopping }: Running): Promise<void> {
-  const { config, file, withSample, apps } = plan
+  const { config, file, withSample } = plan
   const begun = performance.now()
   const { signal } = stopping
   if (!withSample) mustOpen(plan, { ...process.env, DBOPS_HOME: home })
@@ -155,7 +155,7 @@ async function serve(o: {
 
 function tellReady(teller: Teller, services: Services, begun: number, { withSample }: Plan) {
   teller.say({ subject: 'up', text: `all services ready in ${formatDuration(performance.now() - begun)}`, tone: 'good' })
-  for (const { app, address } of services.list()) teller.say({ subject: app, text: `${address}/health/ready  ${address}/metrics` })
+  for (const { app, address } of services.list()) teller.say({ subject: app, text: `${address}/health/ready, ${address}/metrics` })
   if (withSample)
     teller.say({
       subject: 'sample',
