@@ -7,10 +7,11 @@ import { relay } from './relay.ts'
 await startService('alert-relay', async s => {
   const { ledger, log, metrics, signal, name: consumer } = s
   const does = relay(s, await loadChannels())
+  const blocking = s.redis('blocking')
   const reading = consume({
     group: 'alert-relay',
     consumer,
-    blocking: s.redis('blocking'),
+    blocking,
     prompt: s.redis('prompt'),
     handle: (db, event) => does.handle(db, event),
     ledger,
@@ -18,7 +19,10 @@ await startService('alert-relay', async s => {
     log,
     metrics,
   })
-  s.onStop(() => reading)
+  s.onStop(() => {
+    blocking.disconnect() // or its read would last out its five seconds
+    return reading
+  })
   s.loop({ name: 'look-again', every: 5_000, turn: () => does.lookAgain() })
   s.loop({ name: 'sweep', every: 60_000, turn: () => does.sweep() })
   // A loop for each: a receiver that hangs holds up nobody else's.

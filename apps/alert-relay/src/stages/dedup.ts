@@ -11,7 +11,7 @@ export const dedup: Stage = async (db, notice) => {
 }
 
 /** `told` is what the channel was told of this episode, the oldest first; `repeat` in milliseconds. */
-export function decide(state: AlertState, told: Pick<Told, 'state' | 'status' | 'createdAt'>[], repeat: number, now: Date): Reason {
+export function decide(state: AlertState, told: Told[], repeat: number, now: Date): Reason {
   const last = told.at(-1)
   if (state === 'resolved') {
     if (last?.state === 'resolved') return 'told'

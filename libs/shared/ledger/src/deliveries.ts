@@ -22,11 +22,10 @@ export const addDelivery = async (db: Queryable, place: Place, payload: object, 
 
 export interface Told {
   state: AlertState
-  nth: number
   status: 'pending' | 'delivered' | 'failed'
   createdAt: Date
 }
-const told = `select state, nth, status, created_at as "createdAt" from deliveries where episode = $1 and channel = $2 order by n`
+const told = `select state, status, created_at as "createdAt" from deliveries where episode = $1 and channel = $2 order by n`
 /** What a channel was told of an episode, the oldest first. */
 export const toldOf = async (db: Queryable, episode: string, channel: string): Promise<Told[]> =>
   (await db.query<Told>(told, [episode, channel])).rows
@@ -46,7 +45,6 @@ export interface Due {
   payload: Record<string, unknown>
   /** Of this send, from 1. */
   attempt: number
-  createdAt: Date
 }
 // What came first about an episode is told first, so nobody hears "resolved" before "firing".
 const takeDueOnes = `
@@ -57,7 +55,7 @@ const takeDueOnes = `
       and not exists (select from deliveries e where e.episode = d.episode and e.channel = d.channel and e.status = 'pending' and e.n < d.n)
     order by d.next_at limit $4 for update skip locked
   ))
-  returning key, payload, attempts as attempt, created_at as "createdAt"`
+  returning key, payload, attempts as attempt`
 /** Takes what is due on a channel; nobody else gets it until `heldUntil`. A taker that dies leaves it to the next, under the same key. */
 export const takeDue = async (db: Queryable, channel: string, now: Date, heldUntil: Date, limit: number): Promise<Due[]> =>
   (await db.query<Due>(takeDueOnes, [channel, now, heldUntil, limit])).rows
