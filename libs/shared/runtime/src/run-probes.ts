@@ -12,7 +12,8 @@ import type { Service } from './service.ts'
 export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, probes: Probe<Verbs>[], targets: OpenTarget[]): void {
   for (const probe of probes) {
     const every = parseDuration(probe.every)
-    for (const target of targets)
+    for (const target of targets) {
+      const gauges = new Gauges(service, { engine: driver.engine, target: target.name })
       service.loop({
         name: `probe ${probe.name} ${target.name}`,
         every,
@@ -20,13 +21,45 @@ export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, 
         turn: async () => {
           // Longer than the interval, so that the holder keeps it from reading to reading.
           if (await hold(service.ledger, `probe:${target.name}:${probe.name}`, service.name, every * 2))
-            await read(service, driver, probe, target)
+            await read(service, driver, probe, target, gauges)
+          else gauges.clear()
         },
       })
+    }
   }
 }
 
-async function read<Verbs>(service: Service, driver: EngineDriver<Verbs>, probe: Probe<Verbs>, target: OpenTarget): Promise<void> {
+/** What one probe shows of one target. A number that nobody reads any more is taken down, as it would look like a fresh one for ever. */
+class Gauges {
+  private readonly shown = new Set<string>()
+  private readonly service: Service
+  private readonly labels: { engine: string; target: string }
+  constructor(service: Service, labels: { engine: string; target: string }) {
+    this.service = service
+    this.labels = labels
+  }
+  show(values: Record<string, number | null>, help: string): void {
+    for (const [name, value] of Object.entries(values)) {
+      this.shown.add(name)
+      this.gauge(name, help).set(this.labels, value ?? Number.NaN)
+    }
+  }
+  clear(): void {
+    for (const name of this.shown) this.gauge(name).remove(this.labels)
+    this.shown.clear()
+  }
+  private gauge(name: string, help = '') {
+    return this.service.metrics.gauge(`dbops_${name}`, help, ['engine', 'target'])
+  }
+}
+
+async function read<Verbs>(
+  service: Service,
+  driver: EngineDriver<Verbs>,
+  probe: Probe<Verbs>,
+  target: OpenTarget,
+  gauges: Gauges,
+): Promise<void> {
   const signal = AbortSignal.any([service.signal, AbortSignal.timeout(parseDuration(probe.timeout))])
   const name = `dbops:${service.ledger.installation}:probe:${probe.name}`
   const reading: Reading = { target: target.name, probe: probe.name, state: 'ok', result: null, error: null }
@@ -43,11 +76,9 @@ async function read<Verbs>(service: Service, driver: EngineDriver<Verbs>, probe:
     reading.state = 'failed'
     reading.error = { ...told, message: redact(told.message) }
   }
-  const labels = { engine: driver.engine, target: target.name }
-  service.metrics.gauge('dbops_target_up', 'whether a target answers', ['engine', 'target']).set(labels, reading.state === 'ok' ? 1 : 0)
-  if (reading.result)
-    for (const [gauge, value] of Object.entries(probe.gauges(reading.result)))
-      service.metrics.gauge(`dbops_${gauge}`, `from probe ${probe.name}`, ['engine', 'target']).set(labels, value ?? Number.NaN)
+  gauges.clear()
+  gauges.show({ target_up: reading.state === 'ok' ? 1 : 0 }, 'whether a target answers')
+  if (reading.result) gauges.show(probe.gauges(reading.result), `from probe ${probe.name}`)
 
   const changed = await service.ledger.transaction(async db => {
     const { was, since } = await saveReading(db, reading)
