@@ -2,9 +2,9 @@
 import { failureOf } from '@dbops/contract/failure'
 import * as runs from '@dbops/ledger/runs'
 import { type Offer, openOffers, queueName } from '@dbops/runtime/queue'
+import { endEvent } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
 import { judge } from './policy.ts'
-import { endEvent } from './run-events.ts'
 
 /** Jobs that lie in one queue at most: enough for every worker, few enough that priorities mean something. */
 const perQueue = 200

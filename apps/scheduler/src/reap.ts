@@ -3,8 +3,8 @@ import { lastGood } from '@dbops/ledger/artifacts'
 import type { Queryable } from '@dbops/ledger/ledger'
 import * as runs from '@dbops/ledger/runs'
 import { backoff } from '@dbops/runtime/backoff'
+import { endEvent, lostEvent } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
-import { endEvent, lostEvent } from './run-events.ts'
 
 export function reaping(service: Service): void {
   const { ledger, timers } = service

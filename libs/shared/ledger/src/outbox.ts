@@ -116,3 +116,20 @@ export const recent = async (db: Queryable, { after = 0, limit = 100 }: { after?
       [after, limit],
     )
   ).rows
+
+const since =
+  'select n, ce from (select n, ce from outbox where created_at >= $1 order by created_at desc, n desc limit $2) newest order by n'
+/** The newest `limit` of the events told at `at` or later, oldest first. */
+export const eventsSince = async (db: Queryable, at: Date, limit: number) =>
+  (await db.query<{ n: number; ce: Envelope }>(since, [at, limit])).rows
+
+export interface Position {
+  reader: string
+  /** Events in the stream that it has not acknowledged. */
+  behind: number
+  copiedAt: Date
+}
+const listPositions = `
+  select p.reader, greatest(0, (select next_ord - 1 from publisher) - p.ord) as behind, p.copied_at as "copiedAt" from positions p order by p.reader`
+/** How far each registered reader is, as the scheduler last saw it. */
+export const positions = async (db: Queryable): Promise<Position[]> => (await db.query<Position>(listPositions)).rows

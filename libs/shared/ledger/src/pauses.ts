@@ -1,5 +1,6 @@
 // Pauses: no new runs of a schedule, a target, a task or of everything, until a stated time.
 import { v7 as uuidv7 } from 'uuid'
+import { recordDeed } from './audit.ts'
 import type { Queryable } from './ledger.ts'
 
 export const scopes = ['all', 'schedule', 'target', 'task'] as const
@@ -15,12 +16,7 @@ export interface Pause {
 export async function pause(db: Queryable, p: Omit<Pause, 'id' | 'createdAt'>): Promise<string> {
   const id = uuidv7()
   await db.query('insert into pauses (id, scope, name, until, actor) values ($1, $2, $3, $4, $5)', [id, p.scope, p.name, p.until, p.actor])
-  await db.query('insert into audit (actor, action, subject, detail) values ($1, $2, $3, $4)', [
-    p.actor,
-    'pause',
-    p.name ?? 'all',
-    { scope: p.scope, until: p.until },
-  ])
+  await recordDeed(db, { actor: p.actor, action: 'pause', subject: p.name ?? 'all', detail: { scope: p.scope, until: p.until } })
   return id
 }
 
@@ -30,12 +26,7 @@ export async function resume(db: Queryable, p: Pick<Pause, 'scope' | 'name' | 'a
     'update pauses set lifted_at = now() where scope = $1 and name is not distinct from $2 and lifted_at is null and until > now()',
     [p.scope, p.name],
   )
-  await db.query('insert into audit (actor, action, subject, detail) values ($1, $2, $3, $4)', [
-    p.actor,
-    'resume',
-    p.name ?? 'all',
-    { scope: p.scope, lifted: rowCount },
-  ])
+  await recordDeed(db, { actor: p.actor, action: 'resume', subject: p.name ?? 'all', detail: { scope: p.scope, lifted: rowCount } })
   return rowCount ?? 0
 }
 

@@ -627,13 +627,32 @@ export interface Filter {
   since?: Date
   limit: number
 }
+const newest = `
+  select ${columns} from runs r
+  where ($1::text[] is null or r.state = any ($1)) and ($2::text is null or r.task = $2) and ($3::text is null or r.target = $3)
+    and ($4::timestamptz is null or (r.queued_at >= $4 and r.id >= $6::uuid))
+  order by r.id desc limit $5`
+/** The newest first. */
 export const list = async (db: Queryable, f: Filter): Promise<Run[]> => {
-  const sql = `
-    select ${columns} from runs r
-    where ($1::text[] is null or r.state = any ($1)) and ($2::text is null or r.task = $2) and ($3::text is null or r.target = $3) and ($4::timestamptz is null or r.queued_at >= $4)
-    order by r.id desc limit $5`
-  return (await db.query<Run>(sql, [f.states ?? null, f.task ?? null, f.target ?? null, f.since ?? null, f.limit])).rows
+  const { states = null, task = null, target = null, since = null, limit } = f
+  return (await db.query<Run>(newest, [states, task, target, since, limit, since && idBefore(since)])).rows
 }
+
+/** An id smaller than any that was made at `at` or later: the index then ends the search. An hour for clocks that disagree. */
+const idBefore = (at: Date) =>
+  Math.max(0, at.getTime() - 3_600_000)
+    .toString(16)
+    .padStart(12, '0')
+    .padEnd(32, '0')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+
+const lastSlots = `
+  select ${columns} from schedules s
+  join lateral (
+    select * from runs where schedule = s.name and coalesce(target, '') = s.target and slot is not null order by slot desc limit 1
+  ) r on true`
+/** The run of the newest slot of every schedule and target. */
+export const lastOfSchedules = async (db: Queryable): Promise<Run[]> => (await db.query<Run>(lastSlots)).rows
 
 export interface HistoryRow {
   at: Date

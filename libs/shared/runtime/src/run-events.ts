@@ -1,13 +1,14 @@
-// The events of runs that end, or are lost, without their process: told by the scheduler in the run's name.
+// The events of runs that end, or are lost, without their process: told in the run's name by the scheduler, or by the command that cancels.
 import { taskNamed } from '@dbops/catalog/catalog'
 import type { Envelope } from '@dbops/contract/envelope'
 import type { Failure } from '@dbops/contract/failure'
 import type { SignalName } from '@dbops/contract/signals'
 import type { Run } from '@dbops/ledger/runs'
-import type { Service } from '@dbops/runtime/service'
+import type { Service } from './service.ts'
 
-type Teller = Pick<Service, 'event'>
-type LastGood = { id: string; createdAt: Date; location: string }
+/** Of whom the event is: a service, or the command line. */
+export type Teller = Pick<Service, 'event'>
+export type LastGood = { id: string; createdAt: Date; location: string }
 
 /** `emits.failed` of the task, or `run_cancelled`. `lastGood`: of a task that produces backups, the newest that there is. */
 export function endEvent(
