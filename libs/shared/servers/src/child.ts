@@ -6,10 +6,8 @@ import type { Socket } from 'node:net'
 
 export interface Child {
   pid: number
-  /** Resolves when the process has ended; never rejects. */
+  /** Resolves when the process has ended, with how ("exit code 1", "SIGKILL"); never rejects. */
   ended: Promise<string>
-  /** How it ended ("exit code 1", "SIGKILL"), or undefined while it runs. */
-  end: () => string | undefined
   /** Sends each signal in turn and waits the given milliseconds for the end; the last resort is SIGKILL to the whole group. */
   stop: (steps: [signal: NodeJS.Signals, ms: number][]) => Promise<void>
 }
@@ -67,7 +65,7 @@ export function startChild(argv: [string, ...string[]], options: ChildOptions): 
     server.once('error', error => settle(error.message))
   })
   const pid = server.pid
-  if (pid === undefined) return { pid: 0, ended, end: () => end, stop: async () => {} }
+  if (pid === undefined) return { pid: 0, ended, stop: async () => {} }
 
   const watch = spawn('/bin/sh', ['-c', watchdog, 'watchdog', options.orphanSignal, String(pid), options.orphanFolder ?? ''], {
     detached: true,
@@ -97,7 +95,6 @@ export function startChild(argv: [string, ...string[]], options: ChildOptions): 
   return {
     pid,
     ended,
-    end: () => end,
     async stop(steps) {
       for (const [signal, ms] of steps) {
         if (end !== undefined) return

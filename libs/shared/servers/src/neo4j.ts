@@ -101,7 +101,8 @@ async function prepare(home: string, port: number, options: Neo4jOptions) {
   )
   const password = auth && keptPassword(home, wanted(auth))
   // Before the first start only: afterwards neo4j-admin says "Changed password" and changes nothing.
-  if (password && isNew) await neo4jAdmin({ home, java, lib }, 'dbms', 'set-initial-password', password)
+  // What follows -- is no option: one password in 64 begins with a hyphen.
+  if (password && isNew) await neo4jAdmin({ home, java, lib }, 'dbms', 'set-initial-password', '--', password)
   // The class path's stars are the JVM's to expand. The heap comes from here: neo4j.conf is read too late for it.
   const jvmOptions = ['-cp', `${home}/plugins/*:${lib}/*`, `-Xms${heap}`, `-Xmx${heap}`, ...jvm]
   return {
