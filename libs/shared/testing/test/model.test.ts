@@ -1,3 +1,4 @@
+// The two protocols hold as designed, and every protection of theirs is found out when it is left out. Larger sizes: src/model/main.ts.
 import { describe, expect, test } from 'vitest'
 import { explore, type Model, wander } from '../src/model/explore.ts'
 import * as publisher from '../src/model/publisher.ts'
@@ -15,10 +16,10 @@ const sweptSealed = 'a sealed artifact was swept'
 describe('the run protocol is clean', () => {
   test.each<[string, Partial<run.Size>]>([
     ['under leases and heartbeats, with a kill', { timed: true, kills: 1 }],
-    ['under leases and heartbeats, with a lost reply', { timed: true, replies: 1 }],
+    ['under leases and heartbeats, with a lost reply', { timed: true, replies: 1, attempts: 1 }],
     ['when Redis loses or doubles a job and the ledger loses a reply', { redis: 1, replies: 1, kills: 1 }],
     ['for two runs of one exclusive lock, with a kill', { ...twoRuns, kills: 1 }],
-    ['for two runs of one shared lock', { lock: 'shared', runs: 2 }],
+    ['for two runs of one shared lock', { ...twoRuns, lock: 'shared', kills: 1 }],
     ['for two runs of one exclusive lock, one of which parks', { ...twoRuns, parks: 1 }],
     ['for a window that parks and is cancelled', { ...oneWindow, parks: 1, cancels: 1 }],
     ['for a window that is killed', { ...oneWindow, kills: 1 }],
@@ -71,6 +72,69 @@ describe('the run protocol is found out', () => {
     expect(explore(run.runProtocol({ ...run.smallest, ...size, without: [protection] }))).toMatchObject({ verdict: 'violation', broken })
   })
 })
+
+describe('the publisher loses no event', () => {
+  test.each<[string, Partial<publisher.Size>]>([
+    ['when Redis is emptied', { rows: 2, flushes: 1, spare: 0 }],
+    ['when Redis falls back to an older replica', { rows: 2, failovers: 1, spare: 0 }],
+    ['when the ledger is restored', { rows: 2, restores: 1, spare: 0 }],
+    ['when a publisher dies', { rows: 2, crashes: 1 }],
+  ])('%s', (_, size) => {
+    expect(explore(publisher.publisher({ ...publisher.smallest, ...size }))).toMatchObject({ verdict: 'clean' })
+  })
+})
+
+describe('the publisher loses an event', () => {
+  test.each<[publisher.Protection[], Partial<publisher.Size>]>([
+    [['unique-token'], { restores: 1 }],
+    [['script-mark'], { flushes: 1 }],
+    [['commit-token'], { flushes: 1 }],
+    [['unmark-first'], { flushes: 1, crashes: 1 }],
+    [['copy-mark'], { flushes: 1 }],
+    [['write-ahead', 'unique-token'], { failovers: 1 }],
+  ])('without %s', (without, size) => {
+    expect(explore(publisher.publisher({ ...publisher.smallest, rows: 2, spare: 0, ...size, without }))).toMatchObject({
+      broken: 'an event is lost',
+    })
+  })
+})
+
+describe('the explorer', () => {
+  test('gives the shortest trace to a violation', () => {
+    expect(explore(counter({ broken: 5 })).trace).toEqual(['add 1', 'add 2', 'add 2'])
+  })
+
+  test('reports a state from which nothing leads to the end', () => {
+    expect(explore(counter({ trap: 3 }))).toMatchObject({ broken: 'stuck: from here nothing leads to the end without help', depth: 2 })
+  })
+
+  test('gives up at its cap, and says so', () => {
+    expect(explore(counter({}), { cap: 3 })).toMatchObject({ verdict: 'too large' })
+  })
+
+  test('walks the same way from the same seed', () => {
+    const walk = () => wander(counter({ broken: 7 }), { seed: 3, walks: 50 }).trace
+    expect(walk()).toEqual(walk())
+  })
+})
+
+/** Adds 1 or 2 until it is at 8. */
+function counter({ broken, trap }: { broken?: number; trap?: number }): Model<number> {
+  return {
+    initial: 0,
+    next: at =>
+      at >= 8 || at === trap
+        ? []
+        : [
+            ['add 1', at + 1],
+            ['add 2', at + 2],
+          ],
+    key: String,
+    violation: at => (at === broken ? 'too far' : undefined),
+    done: at => at >= 8,
+    isFault: () => false,
+  }
+}
 
 function entries<Name extends string, Value>(record: Record<Name, Value>): [Name, Value][] {
   return Object.entries(record) as [Name, Value][]

@@ -12,24 +12,12 @@ import { explore, type Model, wander } from './explore.ts'
 import * as publisher from './publisher.ts'
 import * as runProtocol from './run-protocol.ts'
 
-const number = { type: 'string' } as const
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
-    ...{
-      task: number,
-      lock: number,
-      runs: number,
-      attempts: number,
-      kills: number,
-      redis: number,
-      replies: number,
-      parks: number,
-      mishaps: number,
-      cancels: number,
-    },
-    ...{ rows: number, flushes: number, failovers: number, crashes: number, restores: number, spare: number },
-    ...{ cap: number, walks: number, steps: number, seed: number },
+    ...flags('task', 'lock', 'runs', 'attempts', 'kills', 'redis', 'replies', 'parks', 'mishaps', 'cancels'),
+    ...flags('rows', 'flushes', 'failovers', 'crashes', 'restores', 'spare'),
+    ...flags('cap', 'walks', 'steps', 'seed'),
     timed: { type: 'boolean' },
     without: { type: 'string', multiple: true, default: [] },
   },
@@ -56,11 +44,11 @@ function modelNamed(name: string | undefined): Model<unknown> {
       lock,
       timed: values.timed === true,
       without: left(runProtocol.protections),
-    }) as Model<unknown>
+    })
   }
   if (name !== 'publisher') return fail(`the protocols are run-protocol and publisher, not "${name ?? ''}"`)
   const counts = numbers(['rows', 'flushes', 'failovers', 'crashes', 'restores', 'spare'])
-  return publisher.publisher({ ...publisher.smallest, ...counts, without: left(publisher.protections) }) as Model<unknown>
+  return publisher.publisher({ ...publisher.smallest, ...counts, without: left(publisher.protections) })
 }
 
 /** The flags among `names` that were given, as whole numbers. */
@@ -84,4 +72,8 @@ function left<Protection extends string>(protections: Record<Protection, string>
 function fail(message: string): never {
   console.error(message)
   process.exit(2)
+}
+
+function flags<Name extends string>(...names: Name[]): Record<Name, { type: 'string' }> {
+  return Object.fromEntries(names.map(name => [name, { type: 'string' }])) as Record<Name, { type: 'string' }>
 }

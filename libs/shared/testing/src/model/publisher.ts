@@ -2,16 +2,19 @@
 // that may sleep before any step, one reader whose position is copied to the ledger, and a Redis and a ledger that go back in time.
 import type { Model } from './explore.ts'
 
-/** Each protection of the publisher, by the name under which it can be left out. */
+/**
+ * Each protection of the publisher, by the name under which it can be left out. The last four lose no event when one of them is missing and
+ * one thing goes wrong: they spare repeats, and `write-ahead` is the second line behind `unique-token`.
+ */
 export const protections = {
-  'write-ahead': 'the batch and its token are in the ledger before Redis sees them',
   'unique-token': 'a token is never drawn twice: no count, and not restored with the ledger',
   'script-mark': 'the script adds entries only onto the mark that the ledger expects',
   'commit-token': 'rows become published only while the token that was written ahead is still theirs',
-  'unmark-token': 'rows are un-marked only while the ledger is as it was when the loss was seen',
   'unmark-first': 'rows are un-marked in the ledger before the mark is set in Redis',
-  'mark-seen': 'the mark is set only if it is still what was seen',
   'copy-mark': "a group's position is copied only while the mark is the token that stands",
+  'write-ahead': 'the batch and its token are in the ledger before Redis sees them',
+  'unmark-token': 'rows are un-marked only while the ledger is as it was when the loss was seen',
+  'mark-seen': 'the mark is set only if it is still what was seen',
   'copy-empty': 'an empty stream says nothing about a position',
 } as const
 export type Protection = keyof typeof protections
@@ -39,9 +42,11 @@ type Redis = { entries: number[]; mark: number; acknowledged: number }
 
 type Publisher =
   | { phase: 'idle' }
-  | { phase: 'script' | 'commit'; standing: number; token: number; batch: number[] }
+  | { phase: 'script'; standing: number; token: number; batch: number[] }
+  | { phase: 'commit'; standing: number; token: number; batch: number[] }
   | { phase: 'unmark'; standing: number; ahead: number; seen: number }
   | { phase: 'mark'; token: number; seen: number }
+  | { phase: 'late'; token: number; seen: number }
 /** What the copier of positions has read from Redis in one step: mark and unread rows. */
 type Copier = { mark: number; unread: number[]; empty: boolean } | undefined
 
@@ -140,14 +145,14 @@ export function publisher(size: Size): Model<State> {
             const batch = rows.flatMap((row, at) => (row.batch === ahead ? [at] : []))
             become(n, { phase: 'script', standing, token: ahead, batch })
           })
-        else for (const batch of batches) add(`${name} writes rows ${batch} ahead`, n => become(n, writeAhead(n, batch)))
+        else for (const batch of batches) add(`${name} writes rows ${batch.join()} ahead`, n => become(n, writeAhead(n, batch)))
         if (s.redis.mark !== standing && (ahead === 0 || s.redis.mark !== ahead))
           add(`${name} finds that the mark is no token of the ledger`, n => lost(n, standing, ahead))
         break
       }
       case 'script':
         if (s.redis.entries.length - Math.max(0, s.redis.acknowledged) + me.batch.length <= size.rows + size.spare)
-          add(`${name} runs the script for rows ${me.batch}`, n => {
+          add(`${name} runs the script for rows ${me.batch.join()}`, n => {
             const { redis } = n
             if (has('script-mark') && redis.mark === me.token) return become(n, { ...me, phase: 'commit' })
             if (has('script-mark') && redis.mark !== me.standing) return lost(n, me.standing, has('write-ahead') ? me.token : 0)
@@ -157,7 +162,7 @@ export function publisher(size: Size): Model<State> {
           })
         break
       case 'commit':
-        add(`${name} writes rows ${me.batch} as published`, n => {
+        add(`${name} writes rows ${me.batch.join()} as published`, n => {
           commit(n, me)
           become(n, { phase: 'idle' })
         })
@@ -166,7 +171,8 @@ export function publisher(size: Size): Model<State> {
         add(`${name} un-marks in the ledger`, n => {
           const { standing, ahead } = n.ledger
           if (has('unmark-token') && (standing !== me.standing || ahead !== me.ahead)) return become(n, { phase: 'idle' })
-          const token = drawToken(n)
+          // Left out: the mark is set to the token that stands already, and only then are the rows un-marked.
+          const token = has('unmark-first') ? drawToken(n) : standing
           if (has('unmark-first')) unmark(n, token)
           become(n, { phase: 'mark', token, seen: me.seen })
         })
@@ -174,11 +180,13 @@ export function publisher(size: Size): Model<State> {
       case 'mark':
         add(`${name} sets the mark`, n => {
           if (!has('mark-seen') || n.redis.mark === me.seen) n.redis.mark = me.token
-          become(n, has('unmark-first') ? { phase: 'idle' } : { phase: 'mark', token: me.token, seen: -1 })
-          if (!has('unmark-first') && me.seen === -1) {
-            unmark(n, me.token)
-            become(n, { phase: 'idle' })
-          }
+          become(n, has('unmark-first') ? { phase: 'idle' } : { phase: 'late', token: me.token, seen: me.seen })
+        })
+        break
+      case 'late':
+        add(`${name} un-marks in the ledger, after the mark`, n => {
+          unmark(n, me.token)
+          become(n, { phase: 'idle' })
         })
         break
     }
@@ -282,15 +290,13 @@ function copy(s: State): State {
 function keyOf(s: State): string {
   const ledgers = s.backup === undefined ? [s.ledger] : [s.ledger, s.backup]
   const redises = s.replica === undefined ? [s.redis] : [s.redis, s.replica]
-  const inHand = s.publishers.flatMap(me =>
-    me.phase === 'idle'
-      ? []
-      : me.phase === 'unmark'
-        ? [me.standing, me.ahead, me.seen]
-        : me.phase === 'mark'
-          ? [me.token, me.seen]
-          : [me.standing, me.token],
-  )
+  const inHand = s.publishers.flatMap(me => {
+    if (me.phase === 'idle') return []
+    if (me.phase === 'unmark') return [me.standing, me.ahead, me.seen]
+    if (me.phase === 'mark') return [me.token, me.seen]
+    if (me.phase === 'late') return [me.token, me.seen]
+    return [me.standing, me.token]
+  })
   const token = ranking([
     ...ledgers.flatMap(l => [l.standing, l.ahead, ...l.rows.map(row => row.batch)]),
     ...redises.map(r => r.mark),
@@ -306,6 +312,7 @@ function keyOf(s: State): string {
     if (me.phase === 'idle') return ''
     if (me.phase === 'unmark') return `u${token(me.standing)}.${token(me.ahead)}.${token(me.seen)}`
     if (me.phase === 'mark') return `m${token(me.token)}.${token(me.seen)}`
+    if (me.phase === 'late') return `${me.phase}${token(me.token)}.${token(me.seen)}`
     return `${me.phase}${token(me.standing)}.${token(me.token)}.${me.batch.join('')}`
   })
   const copier = s.copier === undefined ? '' : `${token(s.copier.mark)}.${s.copier.empty ? 1 : 0}.${s.copier.unread.join('')}`

@@ -610,13 +610,10 @@ export function runProtocol(size: Size): Model<State> {
     const add = (label: string, step: (n: State) => void): void => {
       const n = copy(s)
       step(n)
-      if (size.timed === false) n.workers.forEach(worker => void (worker.confirmed = 0))
+      if (!size.timed) n.workers.forEach(worker => void (worker.confirmed = 0))
       ways.push([label, n])
     }
-    if (
-      (size.timed && s.workers.some(worker => worker.fence !== 0 || worker.granted !== 0)) ||
-      (size.timed && s.runs.some(row => row.state === 'running'))
-    )
+    if (size.timed && (s.workers.some(worker => worker.fence !== 0 || worker.granted !== 0) || s.runs.some(row => row.state === 'running')))
       add('a tick', tick)
     s.runs.forEach((row, run) => {
       const job = `${run}-${row.dispatch}`
@@ -803,11 +800,11 @@ function keyOf(s: State, size: Size): string {
   const ghosts = s.sessions
     .filter(session => session.worker === -1)
     .map(session => `${rank(session.fence)}${session.run}${session.statement}`)
-  const jobs = s.jobs.map(job => job.split('-')[0]).sort()
+  const jobs = sorted(s.jobs.map(job => Number(job.split('-')[0])))
   return [
     runs.join(),
-    [...s.holders].sort().join(),
-    lost.map(rank).sort().join(),
+    sorted(s.holders).join(),
+    sorted(lost.map(rank)).join(),
     jobs.join(),
     touched.map(rank).join(),
     s.changed === undefined ? '' : `${s.changed.run}.${rank(s.changed.fence)}`,
@@ -821,3 +818,5 @@ function keyOf(s: State, size: Size): string {
     s.broken,
   ].join('|')
 }
+
+const sorted = (numbers: number[]): number[] => [...numbers].sort((a, b) => a - b)
