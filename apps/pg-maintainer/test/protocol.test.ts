@@ -8,19 +8,19 @@ import { freshDatabase } from '@dbops/testing/database'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
-import pg from 'pg'
+import { Client } from 'pg'
 import { v7 as uuidv7 } from 'uuid'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 let line: Line
 let target: Awaited<ReturnType<typeof freshDatabase>>
-let db: pg.Client
+let db: Client
 let maintainer: Process
 let scheduler: Process
 
 beforeEach(async () => {
   target = await freshDatabase()
-  db = new pg.Client(target.url)
+  db = new Client(target.url)
   await db.connect()
   await db.query(
     'CREATE TABLE effects (run uuid, fence bigint, step int, at timestamptz DEFAULT clock_timestamp(), app text DEFAULT current_setting($$application_name$$))',
@@ -314,7 +314,7 @@ const files = (): string[] => {
 /** The ledger takes no writes for the moment, so that the end cannot be written; then the process is killed. */
 async function killBetweenManifestAndEnd(id: string) {
   await until('the run is in hand', async () => (await run(id)).state === 'running')
-  const holder = new pg.Client(line.ledgerUrl)
+  const holder = new Client(line.ledgerUrl)
   await holder.connect()
   await holder.query('BEGIN')
   await holder.query(`SELECT 1 FROM dbops.runs WHERE id = $1 FOR UPDATE`, [id])

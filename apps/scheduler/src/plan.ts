@@ -6,15 +6,7 @@ import { parseDuration } from '@dbops/contract/duration'
 import { Problem } from '@dbops/contract/failure'
 import { nextSlot } from '@dbops/contract/slots'
 import type { Queryable } from '@dbops/ledger/ledger'
-import {
-  generations,
-  lockReconciling,
-  newGeneration,
-  type Reconciled,
-  reconcile,
-  type Schedule,
-  saveTargets,
-} from '@dbops/ledger/schedules'
+import { generations, lockReconciling, newGeneration, reconcile, type Schedule, saveTargets } from '@dbops/ledger/schedules'
 import { listServices } from '@dbops/ledger/services'
 import type { Config } from '@dbops/runtime/config'
 import { canonical, locksOf, operationOf } from '@dbops/runtime/operation'
@@ -105,7 +97,7 @@ export async function apply(
     service.log.warn({ event: 'config_older' }, 'this configuration is older than that of another living scheduler; its schedules stand')
     return false
   }
-  const { added, changed, disabled } = outcome.changes as Reconciled
+  const { added, changed, disabled } = outcome.changes
   service.log.info(
     { event: 'config_applied', added, changed, disabled, hash: config.hash.slice(0, 12) },
     `configuration applied: ${added.length} schedules added, ${changed.length} changed, ${disabled.length} disabled`,

@@ -80,7 +80,10 @@ async function startOver(
   mark: string,
 ): Promise<void> {
   const fresh = await service.ledger.transaction(db => unmark(db, seen, readers))
-  if (!fresh) return void (await sleep(50))
+  if (!fresh) {
+    await sleep(50) // another publisher was first
+    return
+  }
   if (!(await redis.eval(setIfStill, 1, markKey, mark, fresh.token))) return
   for (const reader of readers) await ensureGroup(redis, reader)
   // The very first publication finds an empty Redis too; only a stream that had something is news.

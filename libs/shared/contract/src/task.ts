@@ -36,7 +36,7 @@ export interface Artifact {
 /** What every handler gets; an engine adds the verbs that reach its server. */
 export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
   readonly target: { name: string; engine: Engine; labels: Record<string, string> }
-  readonly run: { id: string; attempt: number; fence: bigint; bornAt: Date; slot: Date | null; environment: string }
+  readonly run: { id: string; attempt: number; fence: number; bornAt: Date; slot: Date | null; environment: string }
   readonly params: z.output<P>
   readonly entries: Entries<P>
   /** What `plan` returned in this attempt; undefined where a task has none. */

@@ -1,12 +1,12 @@
 // The connection to the ledger: a small pool for statements, one session that listens, migrations at the start. The nouns live in files of their own.
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import { Client, type ClientConfig, Pool, types as parsers } from 'pg'
 import { migrate } from './migrate.ts'
 
 // Our bigints (fences, orders, sizes) stay far below 2^53, so they are plain numbers here. Set per client: the maintained databases keep pg's defaults.
 const types = {
   getTypeParser: ((oid: number, format?: 'text') =>
-    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+    oid === parsers.builtins.INT8 ? Number : parsers.getTypeParser(oid, format)) as typeof parsers.getTypeParser,
 }
 
 export interface Queryable {
@@ -49,7 +49,7 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
     options: '-c search_path=dbops -c timezone=UTC',
     types,
   }
-  const pool = new pg.Pool({ ...settings, max: sessions, idleTimeoutMillis: 60_000, query_timeout: 30_000 })
+  const pool = new Pool({ ...settings, max: sessions, idleTimeoutMillis: 60_000, query_timeout: 30_000 })
   pool.on('error', () => undefined) // an idle session that breaks is replaced by the next query
   let told = ''
   for (;;) {
@@ -79,7 +79,7 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
       let broken: Error | undefined
       try {
         await client.query('begin')
-        const result = await work(client as unknown as Queryable)
+        const result = await work(client)
         await client.query('commit')
         return result
       } catch (error) {
@@ -107,14 +107,14 @@ export function isConnectionProblem(error: unknown): boolean {
 
 /** One session for LISTEN, which comes back by itself. */
 class Ears {
-  readonly #settings: pg.ClientConfig
+  readonly #settings: ClientConfig
   readonly #heard = new Map<Channel, Set<(payload: string) => void>>()
-  #client: pg.Client | undefined
+  #client: Client | undefined
   #running: Promise<void> | undefined
   #closed = false
   #wake: () => void = () => undefined
 
-  constructor(settings: pg.ClientConfig) {
+  constructor(settings: ClientConfig) {
     this.#settings = settings
   }
 
@@ -128,7 +128,7 @@ class Ears {
 
   async #run() {
     while (!this.#closed) {
-      const client = new pg.Client(this.#settings)
+      const client = new Client(this.#settings)
       const gone = new Promise<void>(resolve => {
         client.once('error', () => resolve())
         client.once('end', () => resolve())

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { Problem } from '@dbops/contract/failure'
-import pg from 'pg'
+import { Client, type ClientConfig } from 'pg'
 
 /** Of the programs in this repository; compared with what each migration in the ledger serves. */
 export const programVersion = '0.1.0'
@@ -38,8 +38,8 @@ function migrations(): Migration[] {
 }
 
 /** `apply` runs what is missing; `expect` (the command line) only refuses a ledger that lacks something. */
-export async function migrate(settings: pg.ClientConfig, how: 'apply' | 'expect'): Promise<string[]> {
-  const client = new pg.Client(settings)
+export async function migrate(settings: ClientConfig, how: 'apply' | 'expect'): Promise<string[]> {
+  const client = new Client(settings)
   client.on('error', () => undefined)
   await client.connect()
   try {
@@ -58,7 +58,7 @@ export async function migrate(settings: pg.ClientConfig, how: 'apply' | 'expect'
   }
 }
 
-async function applied(client: pg.Client): Promise<Map<string, Applied>> {
+async function applied(client: Client): Promise<Map<string, Applied>> {
   const { rows: found } = await client.query(`select to_regclass('dbops.migrations') is not null as there`)
   if (!found[0].there) return new Map()
   const { rows } = await client.query<Applied>('select name, sha256, serves from dbops.migrations')
@@ -80,7 +80,7 @@ function refuseNewer(known: Map<string, Applied>) {
 
 const compareVersions = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
 
-async function apply(client: pg.Client): Promise<string[]> {
+async function apply(client: Client): Promise<string[]> {
   await client.query('begin')
   await client.query(lock)
   await client.query(schema)

@@ -234,7 +234,7 @@ test('ending a run that waits frees what it wanted and tells of it once', async 
   const waiting = await run(id!)
   const ends = await Promise.all([1, 2].map(() => ledger.transaction(db => endWaiting(db, waiting, 'cancelled', null, []))))
   const { rows } = await ledger.query('select count(*)::int as locks from run_locks')
-  expect([ends.sort(), rows]).toEqual([[false, true], [{ locks: 0 }]])
+  expect([ends.toSorted((a, b) => Number(a) - Number(b)), rows]).toEqual([[false, true], [{ locks: 0 }]])
 })
 
 test('everything that happens to a run leaves its row in the history', async () => {

@@ -49,6 +49,8 @@ export async function consume(r: Reader): Promise<void> {
   let claimAt = 0
   const reconnected = () => (replay = true)
   r.blocking.on('ready', reconnected)
+  // A blocking read would hold up an orderly stop for its five seconds.
+  r.signal.addEventListener('abort', () => r.blocking.disconnect(), { once: true })
 
   const acknowledge = (id: string) => r.prompt.xack(stream, r.group, id)
   const setAside = async (id: string, fields: string[] | null, reason: string) => {

@@ -128,13 +128,14 @@ function connectionOf(path: string, target: Target, env: Environment): Connectio
   })
 }
 
-/** The URL of the ledger or of the operations Redis, opened and judged as `targetUrl` does; undefined when the file names none. */
+/** The URL of the ledger or of the operations Redis, from the file or else from DBOPS_LEDGER_URL / DBOPS_REDIS_URL; undefined when neither names one. */
 export function serviceUrl(
   config: Pick<ConfigFile, 'ledger' | 'redis'>,
   service: 'ledger' | 'redis',
   env: Environment = process.env,
 ): string | undefined {
-  const secret = config[service]?.url
+  const variable = `DBOPS_${service.toUpperCase()}_URL`
+  const secret = config[service]?.url ?? (env[variable] ? { env: variable } : undefined)
   return secret === undefined ? undefined : openUrl(service === 'ledger' ? 'pg' : 'redis', secret, `${service}.url`, env)
 }
 

@@ -73,7 +73,7 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
     turn: async () => {
       const open = service.isReady()
       for (const worker of workers) {
-        if (open && worker.isPaused()) worker.resume()
+        if (open && worker.isPaused()) await worker.resume()
         else if (!open && !worker.isPaused()) await worker.pause(true)
       }
     },

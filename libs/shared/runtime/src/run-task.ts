@@ -6,7 +6,7 @@ import type { Task } from '@dbops/contract/task'
 import { lastGood } from '@dbops/ledger/artifacts'
 import { lastLine } from '@dbops/ledger/logs'
 import * as runs from '@dbops/ledger/runs'
-import { type Attempt, HeldElsewhere, NotProven, Parked, superseded, TimedOut, untilLedger } from './attempt.ts'
+import { type Attempt, HeldElsewhere, NotProven, Parked, TimedOut, untilLedger } from './attempt.ts'
 import { adoptEarlier, placeOfAttempt, recoverPlaces, seal, sweepOwn } from './attempt-artifacts.ts'
 import { contextOf } from './attempt-context.ts'
 import { backoff } from './backoff.ts'
@@ -118,7 +118,7 @@ async function openSession<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<Sessi
 
 function parsed<V>(task: Task<V>, facts: unknown): Record<string, unknown> {
   const result = task.result.safeParse(facts)
-  if (result.success) return result.data as Record<string, unknown>
+  if (result.success) return result.data
   const issue = result.error.issues[0]!
   throw new Permanent(`${task.name} returned facts that are not of its result: ${issue.path.join('.')}: ${issue.message}`, {
     code: 'bad_result',

@@ -15,7 +15,7 @@ import { leaveService, reportService } from '@dbops/ledger/services'
 import type { Redis } from 'ioredis'
 import { v7 as uuidv7 } from 'uuid'
 import { type Config, readConfig } from './config.ts'
-import type { App } from './config-owners.ts'
+import { type App, resolveFor } from './config-owners.ts'
 import { ConfigProblem, formatConfigError } from './config-problem.ts'
 import { serviceUrl } from './connection.ts'
 import { servePage } from './http.ts'
@@ -94,11 +94,7 @@ export async function startService(app: App, main: (service: Service) => Promise
       )
     }
     process.exit(
-      error instanceof ConfigProblem ||
-        (error instanceof Problem &&
-          ['no_ledger', 'no_redis', 'missing_variable', 'missing_secret_file', 'bad_url', 'ledger_newer'].includes(error.code))
-        ? 2
-        : 1,
+      error instanceof ConfigProblem || (error instanceof Problem && ['ledger_newer', 'bad_option'].includes(error.code)) ? 2 : 1,
     )
   }
 }
@@ -106,8 +102,10 @@ export async function startService(app: App, main: (service: Service) => Promise
 async function run(app: App, name: string, log: Log, main: (service: Service) => Promise<void>) {
   const { values } = parseArgs({ options, strict: true })
   const config = readConfig(values.config)
-  const ledgerUrl = serviceUrl(config, 'ledger') ?? process.env['DBOPS_LEDGER_URL'] ?? missing('ledger')
-  const redisUrl = serviceUrl(config, 'redis') ?? process.env['DBOPS_REDIS_URL'] ?? missing('redis')
+  // Everything that this service owns must open now: a secret that is missing at three in the morning is found out too late.
+  const [fault, ...more] = resolveFor(app, config)
+  if (fault) throw new ConfigProblem([fault, ...more])
+  const [ledgerUrl, redisUrl] = [serviceUrl(config, 'ledger')!, serviceUrl(config, 'redis')!]
   const timers = {
     heartbeat: parseDuration(config.timers.heartbeat),
     lease: parseDuration(config.timers.lease),
@@ -187,8 +185,8 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     detail: { environment: config.environment },
     isReady: () => hindrances.size === 0,
     option: key => {
-      const value = (values as Record<string, unknown>)[key]
-      return Array.isArray(value) ? value.join(',') : value === undefined ? undefined : String(value)
+      const value = (values as Record<string, string | boolean | string[] | undefined>)[key]
+      return value === undefined ? undefined : String(value)
     },
     onStop: each => void stops.push(each),
     event: fact => toEnvelope({ id: uuidv7(), app, at: new Date(), environment: config.environment, ...fact } satisfies Fact),
@@ -278,12 +276,4 @@ function runLoop(s: Service, { name, every, wake, always, turn }: Loop, turns: M
     unlisten()
     rouse()
   }
-}
-
-function missing(what: 'ledger' | 'redis'): never {
-  const variable = what === 'ledger' ? 'DBOPS_LEDGER_URL' : 'DBOPS_REDIS_URL'
-  throw new Problem(`no ${what === 'ledger' ? 'ledger' : 'operations Redis'} is configured`, {
-    code: what === 'ledger' ? 'no_ledger' : 'no_redis',
-    hint: `write "${what}: { url: … }" into the configuration or set ${variable}; "./dbops up" starts servers of its own`,
-  })
 }
