@@ -85,8 +85,8 @@ async function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = () => reject(signal.reason as Error)
   signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
   try {
-    signal.throwIfAborted()
     return await Promise.race([work, aborted])
   } catch (error) {
     signal.throwIfAborted()

@@ -61,6 +61,23 @@ test('a wrong password is told as such, and a reader that goes on with it shuts 
   expect([new Set(told), withTheRightOne]).toEqual([new Set(['wrong_password']), 'community'])
 })
 
+test('a password that must be changed first is told as such', async () => {
+  await admin(server.url, `CREATE USER fresh SET PASSWORD 'initial-password' CHANGE REQUIRED`)
+  const { host } = new URL(server.url)
+  expect((await failureOfRead({ url: `bolt://fresh:initial-password@${host}` })).code).toBe('password_expired')
+})
+
+test('a database that should serve and does not is a failure with its name and reason; a stopped one is none', async () => {
+  // A Community server has no command that makes one; its rows are as SHOW DATABASES gives them.
+  const states = [
+    { name: 'neo4j', requestedStatus: 'online', currentStatus: 'offline', statusMessage: 'Store is corrupt' },
+    { name: 'old', requestedStatus: 'offline', currentStatus: 'offline', statusMessage: '' },
+  ]
+  const verbs = { name: '', version: '', edition: '', read: () => Promise.resolve(states as never[]), write: () => Promise.resolve([]) }
+  const told = await health.look({ target: 'graph', signal: AbortSignal.timeout(1_000), neo4j: verbs }).then(() => undefined, failureOf)
+  expect(told).toMatchObject({ code: 'database_not_online', message: 'database "neo4j" is offline: Store is corrupt' })
+})
+
 test('a server that is not there is told with its host and port, and the cause alone', async () => {
   expect(await failureOfRead({ url: 'bolt://127.0.0.1:1' })).toEqual({
     code: 'ECONNREFUSED',

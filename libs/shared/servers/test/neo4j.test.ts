@@ -36,7 +36,7 @@ test('when its parent is killed, the server and its folder go too', async () => 
 })
 
 test('a given URL is used as it is and not stopped; a wrong password is refused at once, before it locks the user out', async () => {
-  const own = await startNeo4j({ auth: { password: 'chosen: %/@' } })
+  const own = await startNeo4j({ auth: { password: '-chosen: %/@' } })
   try {
     const given = await startNeo4j({ url: own.url })
     await given.stop()
