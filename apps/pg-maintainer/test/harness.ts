@@ -136,8 +136,12 @@ export interface Ground {
   as(role: string): string
   /** As the superuser, one string of statements. */
   sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
-  /** A further session of the superuser, ended with the ground. */
-  client(name?: string): Promise<Client>
+  /** A further session of the superuser, ended with the ground; in the database `database` of the same server. */
+  client(name?: string, database?: string): Promise<Client>
+  /** A new role that may log in; `%` stands for it in `grants`. Roles belong to the whole server, so it is dropped with the ground. */
+  role(grants?: string): Promise<string>
+  /** Another database of the same server, dropped with the ground. */
+  owns(database: string): void
   drop(): Promise<void>
 }
 
@@ -145,32 +149,42 @@ export interface Ground {
 export async function ground(setup = ''): Promise<Ground> {
   const { url, name, drop } = await freshDatabase()
   const clients: Client[] = []
-  const client = async (called = 'a test') => {
-    const opened = new Client({ connectionString: url, application_name: called })
+  const roles: string[] = []
+  const databases: string[] = []
+  const client = async (called = 'a test', database = name) => {
+    const opened = new Client({ connectionString: url.replace(name, database), application_name: called })
     opened.on('error', () => undefined)
     await opened.connect()
     clients.push(opened)
     return opened
   }
   const superuser = await client('the test')
-  if (setup) await superuser.query(setup)
+  const sql = async <Row extends object>(text: string, values?: unknown[]) => (await superuser.query<Row>(text, values)).rows
+  await sql(setup)
   return {
     url,
     name,
+    sql,
+    client,
     as(role) {
       const other = new URL(url)
       other.username = role
       other.password = 'secret'
       return other.href
     },
-    sql: async <Row extends object>(text: string, values?: unknown[]) => (await superuser.query<Row>(text, values)).rows,
-    client,
+    async role(grants = '') {
+      const role = `t_role_${process.pid}_${fences++}`
+      await sql(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA core TO ${role}; ${grants.replaceAll('%', role)}`)
+      roles.push(role)
+      return role
+    },
+    owns: database => databases.push(database),
     async drop() {
+      for (const database of databases) await sql(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`)
+      for (const role of roles) await sql(`REASSIGN OWNED BY ${role} TO postgres; DROP OWNED BY ${role}`)
+      for (const role of roles) await sql(`DROP ROLE ${role}`)
       await Promise.all(clients.map(one => one.end().catch(() => undefined)))
       await drop()
     },
   }
 }
-
-/** Roles belong to the whole server: a name for this test alone. */
-export const roleName = (what: string) => `t_${what}_${process.pid}_${fences++}`

@@ -1,13 +1,11 @@
 // pg.vacuum on real tables: what it does, how it proves it, and every way in which VACUUM says success and did nothing.
+import { until } from '@dbops/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import vacuum from '../src/tasks/vacuum.ts'
-import { attempt, carryOut, type Ground, ground, installation, once, roleName } from './harness.ts'
+import { attempt, carryOut, type Ground, ground, installation, once } from './harness.ts'
 
 const grounds: Ground[] = []
-const roles: string[] = []
 afterEach(async () => {
-  const last = grounds.at(-1)
-  for (const role of roles.splice(0)) await last?.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
   for (const one of grounds.splice(0)) await one.drop()
 })
 
@@ -51,7 +49,7 @@ describe('pg.vacuum', () => {
 
   test('a role that does not own the table gets the tag of a success, and the run fails with the grant that is missing', async () => {
     const place = await made()
-    const role = await newRole(place)
+    const role = await place.role()
     await expect(once(vacuum, place.as(role), outbox)).rejects.toMatchObject({
       name: 'Permanent',
       code: 'vacuum_skipped',
@@ -62,7 +60,7 @@ describe('pg.vacuum', () => {
 
   test('a member of the owner may', async () => {
     const place = await made()
-    const [owner, role] = [await newRole(place), await newRole(place)]
+    const [owner, role] = [await place.role(), await place.role()]
     await place.sql(`GRANT ${owner} TO ${role}; ALTER TABLE core.outbox OWNER TO ${owner}; GRANT USAGE, CREATE ON SCHEMA core TO ${owner}`)
     const { proof } = await once(vacuum, place.as(role), outbox)
     expect(proof.ok).toBe(true)
@@ -96,7 +94,13 @@ describe('pg.vacuum', () => {
   test('rows that were dead before the snapshot go, and whoever keeps the rest is named', async () => {
     const place = await made()
     const holder = await place.client('nightly report')
-    await holder.query(`BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1`)
+    const [{ mark }] = (await place.sql<{ mark: string }>(`SELECT pg_current_xact_id()::text AS mark`)) as [{ mark: string }]
+    // A snapshot is as old as the oldest transaction of the whole server, and other tests have theirs.
+    await until('a snapshot that is younger than the dead rows', async () => {
+      await holder.query(`ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ`)
+      const { rows } = await holder.query(`SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 AS young`, [mark])
+      return (rows as { young: boolean }[])[0]!.young
+    })
     await place.sql(`DELETE FROM core.outbox WHERE id <= 900; SELECT pg_stat_force_next_flush()`)
     const { proof } = await once(vacuum, place.url, outbox)
     expect(proof).toMatchObject({
@@ -192,10 +196,3 @@ describe('pg.vacuum', () => {
     expect(tried.lost).toMatchObject([{ code: 'connection_lost' }])
   })
 })
-
-async function newRole(place: Ground): Promise<string> {
-  const role = roleName('vacuum')
-  await place.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA core TO ${role}`)
-  roles.push(role)
-  return role
-}
