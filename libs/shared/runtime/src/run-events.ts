@@ -1,13 +1,18 @@
 // The events of runs that end, or are lost, without their process: told in the run's name by the scheduler, or by the command that cancels.
 import { taskNamed } from '@dbops/catalog/catalog'
-import type { Envelope } from '@dbops/contract/envelope'
+import { type Envelope, toEnvelope } from '@dbops/contract/envelope'
 import type { Failure } from '@dbops/contract/failure'
 import type { SignalName } from '@dbops/contract/signals'
 import type { Run } from '@dbops/ledger/runs'
+import { v7 as uuidv7 } from 'uuid'
 import type { Service } from './service.ts'
 
 /** Of whom the event is: a service, or the command line. */
 export type Teller = Pick<Service, 'event'>
+/** Of a program that is no service. */
+export const tellerOf = (app: string, environment: string): Teller => ({
+  event: fact => toEnvelope({ id: uuidv7(), app, environment, at: new Date(), ...fact }),
+})
 export type LastGood = { id: string; createdAt: Date; location: string }
 
 /** `emits.failed` of the task, or `run_cancelled`. `lastGood`: of a task that produces backups, the newest that there is. */

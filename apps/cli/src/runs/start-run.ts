@@ -1,0 +1,121 @@
+// Asks the scheduler for a run, and shows its end, or its plan, when somebody waits for it.
+import type { TaskEntry } from '@dbops/catalog/catalog'
+import { parseDuration } from '@dbops/contract/duration'
+import type { Failure } from '@dbops/contract/failure'
+import { Problem } from '@dbops/contract/failure'
+import { ask, type Command } from '@dbops/ledger/commands'
+import { find, isFinal, type Run } from '@dbops/ledger/runs'
+import type { Context } from '../command.ts'
+import type { Connection } from '../connect.ts'
+import { type Exit, exits } from '../exits.ts'
+import { factLines, indent } from '../facts.ts'
+import { Failed } from '../fail.ts'
+import { person } from '../person.ts'
+import { shortId } from '../print.ts'
+import { runRecord, runWords, stateColour, stateWords, took } from './run-record.ts'
+import { paramsFrom } from './task-flags.ts'
+import { goesOn, waitForRun } from './wait-for-run.ts'
+
+export interface Waiting {
+  wait: boolean
+  /** Milliseconds. */
+  within: number
+}
+
+/** `--wait` and `--timeout`, which means `--wait` too. Fails with exit 2. */
+export function waitingOf(options: Record<string, unknown>): Waiting {
+  const timeout = options['timeout'] as string | undefined
+  try {
+    return { wait: Boolean(options['wait']) || timeout !== undefined, within: timeout === undefined ? Infinity : parseDuration(timeout) }
+  } catch (error) {
+    throw new Failed('wrong', `--timeout: ${(error as Error).message}`)
+  }
+}
+
+export async function startRun(c: Context, task: TaskEntry): Promise<number> {
+  const { options } = c
+  const params = paramsFrom(task, options)
+  const waiting = waitingOf(options)
+  const isPlan = Boolean(options['dryRun'])
+  const target = options['target'] as string | undefined
+  const connection = await c.connect()
+  if (!isPlan && task.effect !== 'read') await c.confirm(connection.environment, `run ${task.name}${target ? ` on ${target}` : ''}`)
+  const key = options['key'] as string | undefined
+  const body = { task: task.name, params, ...(target ? { target } : {}), mode: isPlan ? 'plan' : 'do' }
+  const run = await askFor(connection, { verb: 'run', body, ...(key ? { key } : {}) })
+  return tellRun(c, connection, run, isPlan ? { ...waiting, wait: true } : waiting)
+}
+
+/** The run that the scheduler bore. Fails with the exit that its answer means. */
+export async function askFor({ ledger }: Connection, asked: Pick<Command, 'verb' | 'body'> & { key?: string }): Promise<Run> {
+  try {
+    const answer = await ask(ledger, { ...asked, actor: person() })
+    if (!answer.ok) throw new Failed(exitOf(answer.error), answer.error.message, answer.error)
+    return (await find(ledger, answer.run))[0]!
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'unreachable')
+      throw new Failed('unreachable', error.message, { code: error.code, hint: error.hint })
+    throw error
+  }
+}
+
+function exitOf({ code }: Failure): Exit {
+  if (code.startsWith('refused')) return 'refused'
+  return /^(bad|unknown)_/.test(code) ? 'wrong' : 'failed'
+}
+
+/** That it was born; or, waited for, how it ended. */
+export async function tellRun(c: Context, { ledger, environment }: Connection, born: Run, { wait, within }: Waiting): Promise<number> {
+  const { print } = c
+  print.environment(environment)
+  if (!wait) {
+    print.record(runRecord(born))
+    print.line(`run ${print.colour('bold', shortId(born.id))}: ${runWords(born)} is ${stateWords(born.state)}`)
+    print.line(
+      print.colour('dim', `./dbops runs show ${shortId(born.id)}, ./dbops logs ${shortId(born.id)}, ./dbops cancel ${shortId(born.id)}`),
+    )
+    return exits.done
+  }
+  const interrupt = new AbortController()
+  const interrupted = () => interrupt.abort()
+  process.once('SIGINT', interrupted)
+  try {
+    const run = await waitForRun(ledger, born.id, { within, signal: interrupt.signal })
+    if (!isFinal(run.state))
+      throw new Failed(
+        'timedOut',
+        `${interrupt.signal.aborted ? 'not waited any longer' : 'the wait timed out'}: run ${shortId(run.id)} is ${stateWords(run.state)}${run.waitingFor ? `, it waits for ${run.waitingFor}` : ''}`,
+        {
+          hint: goesOn(run.id),
+        },
+      )
+    return tellEnd(c, run)
+  } finally {
+    process.off('SIGINT', interrupted)
+  }
+}
+
+function tellEnd({ print }: Context, run: Run): number {
+  const isPlan = run.mode === 'plan'
+  print.record({ ...runRecord(run), ...(isPlan ? { plan: run.plan } : {}) })
+  const time = took(run, run.finishedAt ?? new Date())
+  const word = isPlan && run.state === 'succeeded' ? 'planned; nothing was changed' : `${stateWords(run.state)}${time ? ` in ${time}` : ''}`
+  print.line(`run ${print.colour('bold', shortId(run.id))}: ${runWords(run)} ${colourState(print, run, word)}`)
+  const facts = isPlan ? run.plan : run.result
+  if (facts && run.state === 'succeeded') for (const line of indent(factLines(facts, room()))) print.line(line)
+  if (run.state === 'succeeded') return exits.done
+  const exit: Exit = run.state === 'refused' ? 'refused' : 'failed'
+  if (print.json) return exits[exit]
+  throw new Failed(exit, run.error?.message ?? `the run is ${stateWords(run.state)}`, {
+    code: run.error?.code,
+    hint: run.error?.hint ?? `./dbops logs ${shortId(run.id)}`,
+  })
+}
+
+const colourState = (print: Context['print'], run: Run, text: string) => {
+  const colour = stateColour(run.state)
+  return colour ? print.colour(colour, text) : text
+}
+
+/** Columns for facts that stand two to the right. */
+export const room = () => (process.stdout.isTTY ? process.stdout.columns || 100 : 160) - 2

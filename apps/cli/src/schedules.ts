@@ -1,0 +1,75 @@
+// Schedules: when each is due next, whether it is paused, and how its last slot ended.
+import { nextSlot } from '@dbops/contract/slots'
+import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
+import { lastOfSchedules } from '@dbops/ledger/runs'
+import { listSchedules, type ScheduleRow } from '@dbops/ledger/schedules'
+import type { Context } from './command.ts'
+import { away, clock, localZone, past, stamp } from './moment.ts'
+import { shortId } from './print.ts'
+import { stateColour, stateWords } from './runs/run-record.ts'
+
+const slotsShown = 5
+
+export async function schedules({ print, connect }: Context): Promise<void> {
+  const { ledger, environment } = await connect()
+  const [now, all, pauses, lasts] = [await ledger.now(), await listSchedules(ledger), await standing(ledger), await lastOfSchedules(ledger)]
+  const rows = all.map(schedule => {
+    const { name, target, task, spec, enabled, dueAt } = schedule
+    const pause = enabled && dueAt ? pauseOf(pauses, schedule, dueAt) : undefined
+    const last = lasts.find(run => run.schedule === name && run.target === target)
+    return {
+      name,
+      target,
+      task,
+      operation: spec.operation,
+      cron: spec.cron,
+      zone: spec.zone,
+      enabled,
+      next: enabled && dueAt ? slotsFrom(schedule, dueAt) : [],
+      paused: pause ? { scope: pause.scope, name: pause.name, until: pause.until, actor: pause.actor } : null,
+      last: last ? { id: last.id, state: last.state, slot: last.slot, slots: last.slots, finishedAt: last.finishedAt } : null,
+    }
+  })
+  print.environment(environment, `times in ${localZone}`)
+  print.rows(
+    rows,
+    [
+      { head: 'schedule', of: s => s.name, colour: s => (s.enabled ? 'bold' : 'dim') },
+      { head: 'operation', of: s => s.operation },
+      { head: 'target', of: s => s.target },
+      { head: 'next', of: s => (s.next[0] ? clock(s.next[0], now) : s.enabled ? 'never' : 'disabled') },
+      { head: 'utc', of: s => s.next[0] && clock(s.next[0], now, 'UTC') },
+      {
+        head: 'in',
+        of: s => (s.paused ? `paused until ${clock(s.paused.until, now)}` : s.next[0] && away(s.next[0], now)),
+        colour: s => (s.paused ? 'yellow' : undefined),
+      },
+      {
+        head: 'last',
+        of: s => s.last && `${stateWords(s.last.state)} ${shortId(s.last.id)}${s.last.slot ? `, ${past(s.last.slot, now)}` : ''}`,
+        colour: s => (s.last && stateColour(s.last.state)) || undefined,
+      },
+    ],
+    'the ledger knows no schedule; add one to the configuration (docs/config.md, section schedules) and start a scheduler',
+  )
+  for (const { until, actor, scope, name } of pauses)
+    print.line(print.colour('yellow', `${scope === 'all' ? 'everything' : `${scope} ${name}`} is paused by ${actor} until ${stamp(until)}`))
+}
+
+/** The pause that will keep a slot from being run. */
+export const pauseOf = (
+  pauses: Pause[],
+  { name, target, task }: Pick<ScheduleRow, 'name' | 'target' | 'task'>,
+  slot: Date,
+): Pause | undefined =>
+  inForce(
+    pauses.filter(({ until }) => until > slot),
+    { schedule: name, target, task },
+  )
+
+function slotsFrom({ spec }: ScheduleRow, first: Date): Date[] {
+  const slots = [first]
+  for (let slot = nextSlot(spec.cron, spec.zone, first); slot && slots.length < slotsShown; slot = nextSlot(spec.cron, spec.zone, slot))
+    slots.push(slot)
+  return slots
+}

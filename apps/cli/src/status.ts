@@ -1,0 +1,171 @@
+// The whole at a glance, from the ledger alone: who works, what is looked after, what waits, how far the readers of the events are, what comes.
+import { formatSize } from '@dbops/contract/duration'
+import { firingBySeverity } from '@dbops/ledger/alerts'
+import type { Ledger } from '@dbops/ledger/ledger'
+import { backlog, positions } from '@dbops/ledger/outbox'
+import { standing } from '@dbops/ledger/pauses'
+import { listReadings } from '@dbops/ledger/probes'
+import { queues } from '@dbops/ledger/runs'
+import { listSchedules, listTargets } from '@dbops/ledger/schedules'
+import type { Context } from './command.ts'
+import { away, clock, past } from './moment.ts'
+import { ago, type Colour, type Print } from './print.ts'
+import { pauseOf } from './schedules.ts'
+import { listWorkers, readyColour, readyWords } from './workers.ts'
+
+const nextShown = 8
+
+export async function status({ print, connect }: Context): Promise<void> {
+  const { ledger, environment, config } = await connect()
+  const now = await ledger.now()
+  const whole = {
+    services: (await listWorkers(ledger, config)).map(({ findings: _, lanes: __, ...service }) => service),
+    targets: await targets(ledger, now),
+    queues: await queues(ledger),
+    streams: [{ name: 'dbops:events', outbox: await backlog(ledger), readers: await positions(ledger) }],
+    next: await next(ledger),
+  }
+  print.record(whole)
+  if (print.json) return
+  print.environment(environment)
+  await tell(print, ledger, whole, now)
+}
+
+interface TargetStatus {
+  name: string
+  engine: string
+  /** Null: no probe has looked yet. */
+  probe: string | null
+  state: 'ok' | 'failed' | null
+  since: Date | null
+  at: Date | null
+  /** Seconds since the reading. */
+  age: number | null
+  result: Record<string, unknown> | null
+  error: { code: string; message: string; hint?: string } | null
+}
+
+/** One entry for each probe of a target. */
+async function targets(ledger: Ledger, now: Date): Promise<TargetStatus[]> {
+  const readings = await listReadings(ledger)
+  return (await listTargets(ledger)).flatMap(({ name, engine }): TargetStatus[] => {
+    const mine = readings.filter(({ target }) => target === name)
+    if (!mine.length) return [{ name, engine, probe: null, state: null, since: null, at: null, age: null, result: null, error: null }]
+    return mine.map(({ probe, state, since, at, result, error }) => {
+      const age = Math.max(0, Math.round((now.getTime() - at.getTime()) / 1_000))
+      return { name, engine, probe, state, since, at, age, result, error }
+    })
+  })
+}
+
+/** The next slot of every schedule, the nearest first; `pausedUntil` where it will not be run. */
+async function next(ledger: Ledger) {
+  const pauses = await standing(ledger)
+  return (await listSchedules(ledger))
+    .filter(({ enabled, dueAt }) => enabled && dueAt)
+    .sort((a, b) => a.dueAt!.getTime() - b.dueAt!.getTime())
+    .map(schedule => ({
+      schedule: schedule.name,
+      target: schedule.target,
+      task: schedule.task,
+      at: schedule.dueAt!,
+      pausedUntil: pauseOf(pauses, schedule, schedule.dueAt!)?.until ?? null,
+    }))
+}
+
+interface Whole {
+  services: Omit<Awaited<ReturnType<typeof listWorkers>>[number], 'findings' | 'lanes'>[]
+  targets: TargetStatus[]
+  queues: Awaited<ReturnType<typeof queues>>
+  streams: { name: string; outbox: { due: number; oldest: Date | null }; readers: { reader: string; behind: number; copiedAt: Date }[] }[]
+  next: Awaited<ReturnType<typeof next>>
+}
+
+async function tell(print: Print, ledger: Ledger, { services, targets, queues, streams, next }: Whole, now: Date): Promise<void> {
+  const title = (text: string) => {
+    print.line()
+    print.line(print.colour('bold', text))
+  }
+  title('services')
+  print.rows(
+    services,
+    [
+      { head: 'service', of: s => s.app },
+      { head: 'state', of: w => readyWords(w), colour: w => readyColour(w) },
+      { head: 'heard', of: s => `${ago(s.seenAt, now)} ago` },
+      { head: 'about', of: s => s.reasons.join('; ') || (s.address ?? '') },
+    ],
+    'none was heard of in the last ten minutes; ./dbops up starts them',
+  )
+  title('targets')
+  print.rows(
+    targets,
+    [
+      { head: 'target', of: t => t.name },
+      { head: 'engine', of: t => t.engine },
+      {
+        head: 'state',
+        of: t => t.state ?? 'not read yet',
+        colour: t => (t.state === 'ok' ? 'green' : t.state === 'failed' ? 'red' : 'yellow'),
+      },
+      { head: 'read', of: t => t.at && `${ago(t.at, now)} ago` },
+      { head: 'about', of: t => (t.error ? `since ${past(t.since!, now)}: ${t.error.message}` : reading(t.result)) },
+    ],
+    'none is configured; see docs/config.md, section targets',
+  )
+  title('queues')
+  print.rows(
+    queues,
+    [
+      { head: 'queue', of: q => `${q.engine}-${q.lane}` },
+      { head: 'waiting', of: q => q.waiting, right: true },
+      { head: 'running', of: q => q.running, right: true },
+      { head: 'parked', of: q => q.parked, right: true },
+      { head: 'oldest', of: q => q.oldest && `${ago(q.oldest, now)} ago` },
+    ],
+    'nothing waits and nothing runs',
+  )
+  title('events')
+  for (const { name, outbox, readers } of streams) {
+    const { due, oldest } = outbox
+    const waits = due ? `${due} not in the stream yet, the oldest told ${ago(oldest!, now)} ago` : 'all told events are in the stream'
+    print.line(print.colour(due && now.getTime() - oldest!.getTime() > 60_000 ? 'yellow' : 'dim', `${name}: ${waits}`))
+    for (const { reader, behind, copiedAt } of readers)
+      print.line(`${reader}: ${behind ? `${behind} behind` : 'has read all'}, seen ${ago(copiedAt, now)} ago`)
+  }
+  const firing = await firingBySeverity(ledger)
+  if (firing.length) {
+    title('alerts')
+    print.line(
+      `${print.colour('red', firing.map(({ severity, firing }) => `${firing} ${severity}`).join(', '))} firing: ./dbops alerts --state firing`,
+    )
+  }
+  title('next')
+  print.rows(
+    next.slice(0, nextShown),
+    [
+      { head: 'schedule', of: n => n.schedule },
+      { head: 'task', of: n => n.task },
+      { head: 'target', of: n => n.target },
+      { head: 'at', of: n => clock(n.at, now) },
+      {
+        head: 'in',
+        of: n => (n.pausedUntil ? `paused until ${clock(n.pausedUntil, now)}` : away(n.at, now)),
+        colour: n => (n.pausedUntil ? 'yellow' : undefined),
+      },
+    ],
+    'no schedule is enabled; see docs/config.md, section schedules',
+  )
+  if (next.length > nextShown) print.line(print.colour('dim' satisfies Colour, `and ${next.length - nextShown} more: ./dbops schedules`))
+}
+
+/** The plain numbers and words of a reading, in their order: `version 15.4, connections 12`. */
+const reading = (result: Record<string, unknown> | null): string =>
+  Object.entries(result ?? {})
+    .flatMap(([key, value]) => {
+      if (typeof value === 'number') return [`${word(key)} ${/bytes/i.test(key) ? formatSize(value) : value.toLocaleString('en')}`]
+      return typeof value === 'string' ? [`${word(key)} ${value}`] : []
+    })
+    .slice(0, 4)
+    .join(', ')
+const word = (key: string) => key.replace(/(?<=[a-z0-9])[A-Z]/g, letter => ` ${letter.toLowerCase()}`).replaceAll('_', ' ')
