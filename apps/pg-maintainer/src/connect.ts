@@ -9,6 +9,9 @@ import type { ClientConfig } from 'pg'
 /** A server that does not answer is found out within this time, in seconds. */
 const patience = 10
 
+/** For messages: no user, no password. */
+export const where = ({ host, port, database }: PgConnection) => `${host}:${port}/${database}`
+
 export const clientConfig = (connection: PgConnection, name: string): ClientConfig => ({
   host: connection.host,
   port: connection.port,

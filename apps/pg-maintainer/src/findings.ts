@@ -34,7 +34,7 @@ const tablesOutOfReach = `
   SELECT count(*) FILTER (WHERE NOT pg_has_role(current_user, relowner, 'USAGE'))::int AS foreign,
          count(*) FILTER (WHERE NOT has_table_privilege(oid, 'SELECT'))::int AS unreadable,
          count(*)::int AS total,
-         array_agg(DISTINCT pg_get_userbyid(relowner)) FILTER (WHERE NOT pg_has_role(current_user, relowner, 'USAGE')) AS owners
+         array_agg(DISTINCT pg_get_userbyid(relowner)::text) FILTER (WHERE NOT pg_has_role(current_user, relowner, 'USAGE')) AS owners
     FROM pg_class
    WHERE relkind IN ('r', 'p', 'm') AND relpersistence <> 't'
      AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)`

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '@dbops/contract/failure'
 import type { PgConnection } from '@dbops/runtime/connection'
 import { Client, type QueryConfig } from 'pg'
-import { clientConfig } from './connect.ts'
+import { clientConfig, where } from './connect.ts'
+import { refuseTransactionPooler } from './direct.ts'
 import type { Notice, Statements } from './task.ts'
 
 export interface ServerSession extends Statements {
@@ -38,7 +39,6 @@ const applySettings = `SELECT set_config(name, value, false) FROM unnest($1::tex
 const checkConnection = `SET client_connection_check_interval = '10s'`
 const whoServes = `SELECT pg_backend_pid() AS pid`
 const cancelStatement = `SELECT pg_cancel_backend($1)`
-const begin = `BEGIN`
 
 /** Connects, asks `guard`, and sets what every maintenance session has. Throws `connection_failed`, or what `guard` throws. */
 export async function openSession(connection: PgConnection, options: SessionOptions): Promise<ServerSession> {
@@ -67,7 +67,8 @@ export async function openSession(connection: PgConnection, options: SessionOpti
   }
   // Again and again: a cancellation that arrives between two statements is lost.
   const cancel = async () => {
-    while (busy && !ended) {
+    for (;;) {
+      if (!busy || ended) return
       await cancelBackend(connection, name, pid).catch(() => socketOf(client).destroy())
       await sleep(1_000, undefined, { ref: false })
     }
@@ -104,7 +105,7 @@ export async function openSession(connection: PgConnection, options: SessionOpti
     await client.query(applySettings, [wanted.map(([key]) => key), wanted.map(([, value]) => value)])
     const { rows } = await client.query<{ pid: number }>(whoServes)
     pid = rows[0]!.pid
-    if (pid !== promisedPid(client)) await refuseTransactionPooler(client, connection, name, pid)
+    await refuseTransactionPooler(client, connection, name, pid)
     const checksConnection = await client.query(checkConnection).then(
       () => true,
       () => false,
@@ -132,28 +133,6 @@ async function connectTo(client: Client, connection: PgConnection, signal: Abort
   }
 }
 
-/**
- * Behind a transaction pooler locks, settings and names belong to whoever comes next. The process id that was promised at the connect is the
- * pooler's own invention; a pooler in session mode does no harm, so the pid must also be seen to change, or to be shared, while another
- * connection holds a transaction.
- */
-async function refuseTransactionPooler(client: Client, connection: PgConnection, name: string, before: number): Promise<void> {
-  const other = new Client(clientConfig(connection, name))
-  other.on('error', () => undefined)
-  await other.connect()
-  try {
-    await other.query(begin)
-    const [theirs, mine] = [await other.query<{ pid: number }>(whoServes), await client.query<{ pid: number }>(whoServes)]
-    if (mine.rows[0]!.pid === before && theirs.rows[0]!.pid !== before) return
-  } finally {
-    await other.end().catch(() => undefined)
-  }
-  throw new Problem(`${where(connection)} is a connection pooler in transaction mode, not the server`, {
-    code: 'transaction_pooler',
-    hint: "give the target the server's own host and port: session locks, snapshots and names do not pass such a pooler",
-  })
-}
-
 async function cancelBackend(connection: PgConnection, name: string, pid: number): Promise<void> {
   const client = new Client({ ...clientConfig(connection, name), connectionTimeoutMillis: 3_000, query_timeout: 3_000 })
   client.on('error', () => undefined)
@@ -166,13 +145,9 @@ async function cancelBackend(connection: PgConnection, name: string, pid: number
 }
 
 interface Inside {
-  processID: number | null
   connection: { stream: { destroy(error?: Error): void } }
 }
-const promisedPid = (client: Client) => (client as unknown as Inside).processID
 const socketOf = (client: Client) => (client as unknown as Inside).connection.stream
-
-const where = ({ host, port, database }: PgConnection) => `${host}:${port}/${database}`
 
 const lost = (connection: PgConnection, error: Error) =>
   new Problem(`the server ended the session: ${error.message}`, {

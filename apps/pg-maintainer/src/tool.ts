@@ -59,7 +59,12 @@ export function startTool(path: string, args: string[], env: NodeJS.ProcessEnv, 
 /** How a program failed, in its own last words. */
 export function toolFailed(program: string, { code, signal, stderr }: ToolEnd): Problem {
   const how = signal ? `was killed by ${signal}` : code === null ? 'could not be started' : `ended with code ${code}`
-  const words = stderr.split('\n').filter(Boolean).slice(-4).join(' · ')
+  const words = stderr
+    .split('\n')
+    .map(line => line.trim())
+    .filter(Boolean)
+    .slice(-10)
+    .join(' · ')
   return new Problem(`${program} ${how}${words ? `: ${words}` : ''}`, { code: 'tool_failed', hint: hintFor(stderr, signal) })
 }
 

@@ -127,13 +127,13 @@ describe('pg.dump', () => {
   test('its counts are those of the dump, however busily somebody writes', async () => {
     const place = await made()
     const writer = await place.client('writer')
-    let writing = true
+    const over = new AbortController()
     const written = (async () => {
-      while (writing) await writer.query(`INSERT INTO core.tenants SELECT coalesce(max(id), 0) + 1, 'new' FROM core.tenants`)
+      while (!over.signal.aborted) await writer.query(`INSERT INTO core.tenants SELECT coalesce(max(id), 0) + 1, 'new' FROM core.tenants`)
     })()
     const tried = await begun(place.url, { data: ['core.tenants'] })
     await carryOut(dump, tried)
-    writing = false
+    over.abort()
     await written
     const copy = await restored(tried, place)
     const { rows } = await copy.query(`SELECT 'core.tenants' AS table, count(*)::int AS rows FROM core.tenants`)

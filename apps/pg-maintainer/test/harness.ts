@@ -63,7 +63,7 @@ export async function attempt(
   const c: AnyContext & PostgresVerbs = {
     target: { name: 'core', engine: 'pg', labels: {} },
     run: { id: '00000000-0000-7000-8000-000000000001', attempt: 1, fence, bornAt: new Date(), slot: null, environment: 'test' },
-    params: task.params.parse(params) as Record<string, unknown>,
+    params: task.params.parse(params),
     entries,
     plan: undefined,
     state: undefined,
@@ -94,7 +94,7 @@ export async function carryOut(
 ): Promise<{ facts: Record<string, unknown>; proof: Proof }> {
   const plan = await task.plan?.(c)
   const planned = { ...c, plan }
-  const facts = task.result.parse(await task.run(planned)) as Record<string, unknown>
+  const facts = task.result.parse(await task.run(planned))
   return { facts, proof: await task.prove!(planned, facts) }
 }
 
@@ -146,8 +146,11 @@ export interface Ground {
 }
 
 /** A database of the test's own, with what `setup` makes in it. */
-export async function ground(setup = ''): Promise<Ground> {
-  const { url, name, drop } = await freshDatabase()
+export async function ground(
+  setup = '',
+  database: { url: string; name: string; drop(): Promise<void> } | undefined = undefined,
+): Promise<Ground> {
+  const { url, name, drop } = database ?? (await freshDatabase())
   const clients: Client[] = []
   const roles: string[] = []
   const databases: string[] = []

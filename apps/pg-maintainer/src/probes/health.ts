@@ -8,7 +8,9 @@ const vitals = `
          current_setting('max_connections')::int AS "maxConnections",
          (SELECT jsonb_object_agg(state, n)
             FROM (SELECT coalesce(state, 'hidden') AS state, count(*)::int AS n
-                    FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY 1) AS by_state) AS connections,
+                    FROM pg_stat_activity
+                   WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL
+                   GROUP BY 1) AS by_state) AS connections,
          pg_is_in_recovery() AS standby,
          CASE WHEN pg_is_in_recovery()
               THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8

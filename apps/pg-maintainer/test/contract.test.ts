@@ -1,0 +1,68 @@
+// Every task of this maintainer keeps the contract of tasks; a new one is tried here by being saved.
+import { type Trial, taskContract, tasksIn } from '@dbops/testing/task-contract'
+import { afterAll } from 'vitest'
+import type { PostgresVerbs } from '../src/task.ts'
+import { attempt, type Ground, ground, type Try } from './harness.ts'
+
+const places: Ground[] = []
+const tries: Try[] = []
+afterAll(async () => {
+  for (const tried of tries) await tried.close()
+  for (const place of places) await place.drop()
+})
+
+const tasks = await tasksIn<PostgresVerbs>('pg', new URL('../src/tasks/', import.meta.url))
+
+async function untouched(name: string, given: Parameters<typeof attempt>[2], facts: (place: Ground) => Promise<Record<string, unknown>>) {
+  const place = await ground(
+    'CREATE SCHEMA core; CREATE TABLE core.tenants (id int); INSERT INTO core.tenants SELECT generate_series(1, 100)',
+  )
+  places.push(place)
+  const tried = await attempt(tasks.find(([expected]) => expected === name)![1], place.url, given)
+  tries.push(tried)
+  return { context: tried.c, facts: await facts(place) }
+}
+
+const trials: Record<string, Trial<PostgresVerbs>> = {
+  'pg.vacuum': {
+    untouched: () =>
+      untouched('pg.vacuum', { params: { tables: ['core.tenants'] } }, async place => {
+        const [{ oid }] = (await place.sql<{ oid: number }>(`SELECT 'core.tenants'::regclass::oid AS oid`)) as [{ oid: number }]
+        const table = {
+          table: 'core.tenants',
+          oid,
+          startedAt: new Date(0).toISOString(),
+          seconds: 0,
+          deadBefore: 100,
+          deadAfter: 0,
+          bytesBefore: 8192,
+          bytesAfter: 8192,
+          holders: [],
+        }
+        return { tables: [table], analyzed: [] }
+      }),
+  },
+  'pg.dump': {
+    untouched: () =>
+      untouched(
+        'pg.dump',
+        {
+          params: { dump: 'metadata' },
+          entries: { dump: { target: 'core', schema: 'all', data: ['core.tenants'], parents: 'refuse', stores: ['main'] } },
+        },
+        async () => ({
+          tables: 1,
+          rows: 100,
+          bytes: 4096,
+          files: 2,
+          excluded: 0,
+          filter: 'unfiltered',
+          sha256: '0'.repeat(64),
+          contents: '0'.repeat(64),
+          seconds: { plan: 0, globals: 0, dump: 0, counts: 0 },
+        }),
+      ),
+  },
+}
+
+for (const [expected, task] of tasks) taskContract(expected, task, trials[expected])
