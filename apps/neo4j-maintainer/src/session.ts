@@ -1,7 +1,7 @@
 // The statements of one attempt or reading: a driver of its own, closed with it, every transaction named.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Neo4jConnection } from '@dbops/runtime/connection'
-import { type Driver, session as modes } from 'neo4j-driver'
+import type { Driver } from 'neo4j-driver'
 import { openDriver, reach } from './connect.ts'
 import type { Neo4j, StatementOptions } from './task.ts'
 
@@ -45,7 +45,7 @@ export async function openSession(connection: Neo4jConnection, { name, signal, g
         work(
           async tx => {
             await opened.mayWork()
-            return (await tx.run<Row>(cypher, parameters)).records.map(record => record.toObject() as Row)
+            return (await tx.run<Row>(cypher, parameters)).records.map(record => record.toObject())
           },
           { metadata: metadataOf(name) },
         )

@@ -19,7 +19,7 @@ export async function admin<Row extends object>(url: string, cypher: string): Pr
   const driver = neo4j.driver(place(url).url, place(url).auth, { disableLosslessIntegers: true, userAgent: 'test' })
   const session = driver.session()
   try {
-    return (await session.run<Row>(cypher)).records.map(record => record.toObject() as Row)
+    return (await session.run<Row>(cypher)).records.map(record => record.toObject())
   } finally {
     await driver.close()
   }

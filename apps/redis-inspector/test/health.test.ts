@@ -116,9 +116,7 @@ const target = (config: Omit<Target, 'engine'>) => ({
 async function read(config: Omit<Target, 'engine'>, signal = AbortSignal.timeout(5_000)) {
   const session = await redis.look(target(config), 'dbops:test:probe:redis.health', signal)
   try {
-    return health.result.parse(await health.look({ target: 'platform', signal, ...session.verbs })) as Awaited<
-      ReturnType<typeof health.look>
-    >
+    return health.result.parse(await health.look({ target: 'platform', signal, ...session.verbs }))
   } finally {
     await session.close()
   }

@@ -66,7 +66,7 @@ async function read<Verbs>(
   try {
     const session = await driver.look(target, name, signal)
     try {
-      reading.result = probe.result.parse(await probe.look({ target: target.name, signal, ...session.verbs })) as Record<string, unknown>
+      reading.result = probe.result.parse(await probe.look({ target: target.name, signal, ...session.verbs }))
     } finally {
       await session.close()
     }
