@@ -12,7 +12,8 @@ export function factLines(value: unknown, room = 100): string[] {
   const entries = Object.entries(value)
   const short = entries.filter(([key, inner]) => isShort(key, inner, room))
   const names = Math.max(0, ...short.map(([key]) => width(words(key))))
-  return entries.flatMap(([key, inner]) => {
+  // What takes a line stands above what takes several.
+  return [...short, ...entries.filter(entry => !short.includes(entry))].flatMap(([key, inner]) => {
     if (isShort(key, inner, room)) return [`${words(key).padEnd(names)}  ${shown(key, inner)}`]
     return [words(key), ...indent(factLines(inner, room - 2))]
   })

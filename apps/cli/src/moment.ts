@@ -32,7 +32,8 @@ export const momentBefore = (flag: string, text: string, now: Date, zone = local
 /** `2h` from `now` on, or a point in time that is still to come. Fails with exit 2. */
 export function momentAfter(flag: string, text: string, now: Date, zone = localZone): Date {
   const at = moment(flag, text, now, 1, zone)
-  if (at <= now) throw new Failed('wrong', `${flag}: ${stamp(at)} is past`, { hint: 'name a time that is still to come, or how long: 2h' })
+  if (at <= now)
+    throw new Failed('wrong', `${flag}: "${text}" is past`, { hint: `name a time that is still to come (${zone}), or how long: 2h` })
   return at
 }
 

@@ -23,7 +23,7 @@ export interface Print {
   colour(colour: Colour, text: string): string
 }
 
-type Output = Pick<NodeJS.WriteStream, 'write'> & { isTTY?: boolean }
+type Output = Pick<NodeJS.WriteStream, 'write'> & { isTTY?: boolean; columns?: number }
 
 export function printer({ json = false, out = process.stdout }: { json?: boolean; out?: Output } = {}): Print {
   const colours = Boolean(out.isTTY) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
@@ -49,6 +49,10 @@ export function printer({ json = false, out = process.stdout }: { json?: boolean
       const cells = rows.map(row =>
         columns.map(column => ({ text: String(column.of(row) ?? '–'), colour: column.colour?.(row), right: column.right })),
       )
+      // What is left of a terminal's line is the last column's.
+      const others = columns.slice(0, -1).map((_, i) => Math.max(...[heads, ...cells].map(line => width(line[i]!.text))) + 2)
+      const left = out.isTTY ? Math.max(12, (out.columns || 80) - others.reduce((sum, one) => sum + one, 0)) : Infinity
+      for (const line of cells) line[line.length - 1]!.text = cut(line.at(-1)!.text, left)
       const widths = columns.map((_, i) => Math.max(...[heads, ...cells].map(line => width(line[i]!.text))))
       for (const line of [heads, ...cells])
         write(
@@ -70,6 +74,17 @@ export const width = (text: string) =>
     (sum, char) => sum + (/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/.test(char) ? 2 : 1),
     0,
   )
+
+/** The beginning of a text that does not fit. */
+export function cut(text: string, room: number): string {
+  if (width(text) <= room) return text
+  let kept = ''
+  for (const char of text) {
+    if (width(kept + char) > room - 1) break
+    kept += char
+  }
+  return `${kept}…`
+}
 
 /** An id as people see and type it: its last 8 characters. (The first ones are a clock, and alike.) */
 export const shortId = (id: string) => id.slice(-8)

@@ -38,7 +38,7 @@ export async function schedules({ print, connect }: Context): Promise<void> {
       { head: 'operation', of: s => s.operation },
       { head: 'target', of: s => s.target },
       { head: 'next', of: s => (s.next[0] ? clock(s.next[0], now) : s.enabled ? 'never' : 'disabled') },
-      { head: 'utc', of: s => s.next[0] && clock(s.next[0], now, 'UTC') },
+      ...(localZone === 'UTC' ? [] : [{ head: 'utc', of: (s: (typeof rows)[number]) => s.next[0] && clock(s.next[0], now, 'UTC') }]),
       {
         head: 'in',
         of: s => (s.paused ? `paused until ${clock(s.paused.until, now)}` : s.next[0] && away(s.next[0], now)),

@@ -11,7 +11,7 @@ import type { Context } from './command.ts'
 import { away, clock, past } from './moment.ts'
 import { ago, type Colour, type Print } from './print.ts'
 import { pauseOf } from './schedules.ts'
-import { listWorkers, readyColour, readyWords } from './workers.ts'
+import { listWorkers, readyColour, readyWords, type Worker } from './workers.ts'
 
 const nextShown = 8
 
@@ -19,7 +19,7 @@ export async function status({ print, connect }: Context): Promise<void> {
   const { ledger, environment, config } = await connect()
   const now = await ledger.now()
   const whole = {
-    services: (await listWorkers(ledger, config)).map(({ findings: _, lanes: __, ...service }) => service),
+    services: await listWorkers(ledger, config),
     targets: await targets(ledger, now),
     queues: await queues(ledger),
     streams: [{ name: 'dbops:events', outbox: await backlog(ledger), readers: await positions(ledger) }],
@@ -74,7 +74,7 @@ async function next(ledger: Ledger) {
 }
 
 interface Whole {
-  services: Omit<Awaited<ReturnType<typeof listWorkers>>[number], 'findings' | 'lanes'>[]
+  services: Worker[]
   targets: TargetStatus[]
   queues: Awaited<ReturnType<typeof queues>>
   streams: { name: string; outbox: { due: number; oldest: Date | null }; readers: { reader: string; behind: number; copiedAt: Date }[] }[]

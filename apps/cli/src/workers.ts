@@ -4,7 +4,6 @@ import { parseDuration } from '@dbops/contract/duration'
 import type { Queryable } from '@dbops/ledger/ledger'
 import { listServices } from '@dbops/ledger/services'
 import type { Config } from '@dbops/runtime/config'
-import type { Finding } from '@dbops/runtime/engine'
 import type { Context } from './command.ts'
 import { ago, type Colour } from './print.ts'
 
@@ -28,7 +27,6 @@ export interface Worker {
   age: number
   /** Runs at a time, per lane; empty for a service that takes none. */
   lanes: Record<string, number>
-  findings: Finding[]
 }
 
 /** Those of the last ten minutes, by app. One that was not heard of for a lease is silent, and not ready. */
@@ -49,7 +47,6 @@ export async function listWorkers(db: Queryable, config?: Config): Promise<Worke
       seenAt: s.seenAt,
       age: Math.round(age * 10) / 10,
       lanes: (detail['lanes'] as Record<string, number> | undefined) ?? {},
-      findings: (detail['findings'] as Finding[] | undefined) ?? [],
     }
   })
 }
@@ -64,7 +61,7 @@ export async function workers({ print, connect }: Context): Promise<void> {
   const all = await listWorkers(ledger, config)
   print.environment(environment)
   print.rows(
-    all.map(({ findings: _, ...worker }) => worker),
+    all,
     [
       { head: 'service', of: w => w.name },
       { head: 'state', of: w => readyWords(w), colour: w => readyColour(w) },

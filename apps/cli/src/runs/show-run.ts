@@ -90,10 +90,12 @@ function detailWords(detail: unknown): string {
   const facts = detail as Record<string, unknown>
   if (typeof facts['message'] === 'string') return facts['message']
   return Object.entries(facts)
-    .filter(([, value]) => value !== null && value !== undefined)
-    .map(
-      ([key, value]) =>
-        `${key} ${typeof value === 'object' ? String((value as { kind?: string }).kind ?? JSON.stringify(value)) : String(value)}`,
-    )
+    .flatMap(([key, value]) => (value === null || value === undefined ? [] : [`${key} ${valueWords(value)}`]))
     .join(', ')
+}
+
+const valueWords = (value: unknown): string => {
+  if (typeof value === 'string') return value
+  const kind = (value as { kind?: unknown }).kind
+  return typeof kind === 'string' ? kind : JSON.stringify(value)
 }

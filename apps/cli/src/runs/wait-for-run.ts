@@ -4,7 +4,7 @@ import { formatDuration } from '@dbops/contract/duration'
 import { isConnectionProblem, type Ledger } from '@dbops/ledger/ledger'
 import { find, isFinal, type Run } from '@dbops/ledger/runs'
 import { Failed } from '../fail.ts'
-import { shortId } from '../print.ts'
+import { cut, shortId } from '../print.ts'
 import { runWords, stateWords } from './run-record.ts'
 
 const every = 250
@@ -52,7 +52,7 @@ function liveLine() {
   const { stderr } = process
   const clear = () => void (stderr.isTTY && stderr.write('\r\x1b[K'))
   return {
-    show: (text: string) => void (stderr.isTTY && stderr.write(`\r\x1b[K${text.slice(0, (stderr.columns || 80) - 1)}`)),
+    show: (text: string) => void (stderr.isTTY && stderr.write(`\r\x1b[K${cut(text, (stderr.columns || 80) - 1)}`)),
     [Symbol.dispose]: clear,
   }
 }

@@ -158,3 +158,10 @@ class Ears {
     await Promise.race([this.#running ?? Promise.resolve(), sleep(1_000, undefined, { ref: false })])
   }
 }
+
+const describe = `
+  select current_setting('server_version') as server, pg_size_pretty(pg_database_size(current_database())) as bytes,
+         (select count(*)::int from migrations) as migrations`
+/** For people: the server's version, the size of the database, how many migrations it has had. */
+export const describeLedger = async (db: Queryable) =>
+  (await db.query<{ server: string; bytes: string; migrations: number }>(describe)).rows[0]!

@@ -1,0 +1,13 @@
+// `bench`: the measurements of bench/, one folder an area.
+import { defineCommand } from '../command.ts'
+
+export const command = defineCommand({
+  path: 'bench',
+  summary: 'Measures an area; lists the areas',
+  arguments: { '[area]': 'a folder of bench/' },
+  examples: [
+    ['./dbops bench', 'what can be measured'],
+    ['./dbops bench dispatch --json', 'the figures, for a table'],
+  ],
+  run: async c => (await import('../bench.ts')).bench(c),
+})

@@ -1,0 +1,174 @@
+// Everything that must be right: configuration, ledger, services and what hinders them, targets as their maintainers found them, stores, events.
+import { openStore } from '@dbops/artifacts/open-store'
+import { formatDuration } from '@dbops/contract/duration'
+import { failureOf } from '@dbops/contract/failure'
+import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
+import { backlog, positions } from '@dbops/ledger/outbox'
+import { listTargets } from '@dbops/ledger/schedules'
+import { listServices } from '@dbops/ledger/services'
+import { type Config, checkConfig } from '@dbops/runtime/config'
+import { apps } from '@dbops/runtime/config-owners'
+import type { Finding } from '@dbops/runtime/engine'
+import type { Context } from './command.ts'
+import type { Connection } from './connect.ts'
+import { exits } from './exits.ts'
+import { findHome, runningUp } from './home.ts'
+import type { Colour, Print } from './print.ts'
+import { wrap } from './up/teller.ts'
+import { isSilent, listWorkers } from './workers.ts'
+
+/** One finding. `area` is a part of the installation: `ledger`, `services`, `target core`. */
+export interface Check {
+  area: string
+  level: Finding['level']
+  what: string
+  hint: string | null
+}
+
+const colours: Record<Check['level'], Colour> = { ok: 'green', warning: 'yellow', error: 'red' }
+
+export async function doctor(c: Context): Promise<number> {
+  const { print } = c
+  const checks: Check[] = configuration(c.options.config)
+  let connection: Connection | undefined
+  try {
+    connection = await c.connect()
+    const { ledger, config } = connection
+    checks.push(
+      ...(await ledgerChecks(ledger)),
+      ...(await services(ledger, config)),
+      ...(await targets(ledger)),
+      ...(await stores(config)),
+      ...(await events(ledger)),
+    )
+  } catch (error) {
+    const { message, hint } = failureOf(error)
+    // A wrong configuration has been told, fault by fault.
+    if (!checks.some(({ level }) => level === 'error')) checks.push({ area: 'ledger', level: 'error', what: message, hint: hint ?? null })
+  }
+  print.environment(connection?.environment)
+  for (const check of checks) tell(print, check, Math.max(...checks.map(({ area }) => area.length)))
+  const count = (level: Check['level']) => checks.filter(check => check.level === level).length
+  const [errors, warnings] = [count('error'), count('warning')]
+  print.line()
+  print.line(
+    errors || warnings
+      ? `${errors} error${errors === 1 ? '' : 's'}, ${warnings} warning${warnings === 1 ? '' : 's'}`
+      : 'everything is right',
+  )
+  return errors ? exits.failed : exits.done
+}
+
+function tell(print: Print, check: Check, widest: number): void {
+  const { area, level, what, hint } = check
+  print.record(check)
+  const before = widest + 'warning'.length + 4
+  const [first = '', ...rest] = wrap(what, roomBeside(before))
+  print.line(`${area.padEnd(widest)}  ${print.colour(colours[level], level.padEnd('warning'.length))}  ${first}`)
+  const more = [...rest, ...(hint ? wrap(`hint: ${hint}`, roomBeside(before)).map(line => print.colour('yellow', line)) : [])]
+  for (const line of more) print.line(' '.repeat(before) + line)
+}
+const roomBeside = (before: number) => (process.stdout.isTTY ? (process.stdout.columns || 120) - before : Infinity)
+
+const ok = (area: string, what: string): Check => ({ area, level: 'ok', what, hint: null })
+const bad = (level: 'warning' | 'error', area: string, what: string, hint: string): Check => ({ area, level, what, hint })
+
+/** Of --config, else of the running `up`. */
+function configuration(named: string | undefined): Check[] {
+  const up = named === undefined ? runningUp(findHome()) : undefined
+  const file = named ?? up?.config
+  if (!file) return []
+  const { errors } = checkConfig(file, { env: { ...process.env, ...up?.variables } })
+  if (!errors.length) return [ok('config', `${file} is right`)]
+  return errors.map(({ file, line, path, message, hint }) =>
+    bad('error', 'config', `${file}:${line}${path ? ` ${path}` : ''}: ${message}`, hint),
+  )
+}
+
+async function ledgerChecks(ledger: Ledger): Promise<Check[]> {
+  const { server, bytes, migrations } = await describeLedger(ledger)
+  return [ok('ledger', `PostgreSQL ${server}, ${migrations} migrations, ${bytes}`)]
+}
+
+/** Who must be there is there, ready, and of one catalogue. */
+async function services(ledger: Ledger, config: Config | undefined): Promise<Check[]> {
+  const all = await listWorkers(ledger, config)
+  const engines = new Set((await listTargets(ledger)).map(({ engine }) => engine))
+  const needed = apps.filter(app => app !== 'cli' && (!/-(maintainer|inspector)$/.test(app) || engines.has(app.split('-')[0]!)))
+  const missing = needed.filter(app => !all.some(one => one.app === app && !isSilent(one)))
+  return [
+    ...missing.map(app => bad('error', 'services', `no ${app} is running`, './dbops up starts all; a deployment starts its own')),
+    ...all.flatMap(one => {
+      // Another of its kind has taken over.
+      if (isSilent(one))
+        return missing.some(app => app === one.app)
+          ? []
+          : [bad('warning', one.name, one.reasons.join('; '), 'it is forgotten after ten minutes')]
+      if (!one.ready) return one.reasons.map(reason => hindrance(one.name, reason))
+      if (!one.sameCatalog)
+        return [
+          bad(
+            'warning',
+            one.name,
+            `it has catalogue ${one.catalogHash}, which is not that of this program`,
+            'run the same version everywhere: stop it and start it again',
+          ),
+        ]
+      return [ok(one.name, `ready, version ${one.version}`)]
+    }),
+  ]
+}
+
+/** What a service says of itself has its mend after a semicolon, where it knows one. */
+function hindrance(name: string, reason: string): Check {
+  const [what, ...mend] = reason.split('; ')
+  return bad('error', name, what!, mend.join('; ') || 'see its log, and the server that it speaks of')
+}
+
+/** As the maintainers found them: versions, rights, tools. */
+async function targets(ledger: Ledger): Promise<Check[]> {
+  const found = (await listServices(ledger, 60_000)).flatMap(({ app, detail }) =>
+    ((detail['findings'] as Finding[] | undefined) ?? []).map(finding => ({
+      area: finding.target ? `target ${finding.target}` : app,
+      level: finding.level,
+      what: finding.what,
+      hint: finding.hint ?? null,
+    })),
+  )
+  // Replicas find the same.
+  return [...new Map(found.map(check => [JSON.stringify(check), check])).values()]
+}
+
+/** As this machine reaches them, where the configuration is known. */
+async function stores(config: Config | undefined): Promise<Check[]> {
+  return Promise.all(
+    Object.entries(config?.stores ?? {}).map(async ([name, store]) => {
+      try {
+        const { location } = await openStore(name, store)
+        return ok(`store ${name}`, `${location} can be used`)
+      } catch (error) {
+        const { message, hint } = failureOf(error)
+        return bad('error', `store ${name}`, message, hint ?? 'it must be there and writable for the maintainers')
+      }
+    }),
+  )
+}
+
+async function events(ledger: Ledger): Promise<Check[]> {
+  const [{ due, oldest }, readers, now] = [await backlog(ledger), await positions(ledger), await ledger.now()]
+  const age = oldest ? now.getTime() - oldest.getTime() : 0
+  const slow = readers.filter(({ behind }) => behind > 1_000)
+  return [
+    age > 60_000
+      ? bad(
+          'error',
+          'events',
+          `${due} events are not in the stream, the oldest for ${formatDuration(age)}`,
+          'is a scheduler ready, and the operations Redis there?',
+        )
+      : ok('events', 'all told events are in the stream'),
+    ...slow.map(({ reader, behind }) =>
+      bad('warning', 'events', `reader ${reader} is ${behind} events behind`, 'is it running? Its entries are kept until its maxLag'),
+    ),
+  ]
+}
