@@ -1,9 +1,9 @@
 // The run protocol with real processes, a real target and real faults: what an attempt may do, and what becomes of it when its process dies, sleeps or is told to stop.
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listArtifacts } from '@dbops/ledger/artifacts'
 import type { Birth } from '@dbops/ledger/runs'
-import { bear, find, historyOf, type Run, requestCancel } from '@dbops/ledger/runs'
+import { bear, endWaiting, find, historyOf, type Run, requestCancel } from '@dbops/ledger/runs'
 import { freshDatabase } from '@dbops/testing/database'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
@@ -130,8 +130,17 @@ describe('SIGKILL of the maintainer', () => {
     await killBetweenManifestAndEnd(id)
     await startMaintainer()
     await until('the backup is listed', async () => (await listArtifacts(line.ledger, { limit: 9 })).length, { within: 30_000 })
-    // The catalogue does not know this task, so the scheduler tells of the loss under the common name.
-    expect([(await ended(id)).state, await line.events(id)]).toEqual(['failed', ['run_failed', 'backup_completed']])
+    expect([(await ended(id)).state, await line.events(id)]).toEqual(['succeeded', ['run_lost', 'backup_completed']])
+  })
+
+  test('in the middle of the last attempt of an artifact: it has failed, told once, when its recovery is done', async () => {
+    const id = await start('make', { dump: 'metadata', chunks: 20, pause: 100 }, { ...made, attempts: 1 })
+    await until('it writes', () => files().some(file => file.includes('made.bin')))
+    await startMaintainer()
+    maintainer.kill('SIGKILL')
+    const run = await ended(id)
+    const left = files().filter(file => !file.endsWith('manifest.json') && !file.startsWith('.drafts'))
+    expect([run.state, run.error?.code, left, await line.events(id)]).toEqual(['failed', 'lost', [], ['run_lost', 'run_failed']])
   })
 
   test('in the middle of an artifact: what it had written is voided and swept, and one manifest is there in the end', async () => {
@@ -163,6 +172,35 @@ test('SIGSTOP of the maintainer beyond its lease, then CONT: the old process cau
     fences[1],
   ])
   expect([rows[0].ordered, await line.events(id)]).toEqual([true, ['run_lost', 'run_succeeded']])
+})
+
+test('SIGSTOP in the middle of an artifact, then CONT: the sleeper cannot seal what was swept, and its successor’s is the only backup', async () => {
+  const id = await start('make', { dump: 'metadata', chunks: 20, pause: 100 }, made)
+  await until('it writes', () => files().some(file => file.includes('made.bin')))
+  maintainer.kill('SIGSTOP')
+  await startMaintainer()
+  await ended(id)
+  maintainer.kill('SIGCONT')
+  await until('the sleeper says that it was taken over', () =>
+    maintainer.lines.some(each => each.includes('attempt_superseded') || each.includes('attempt_abandoned')),
+  )
+  const sealed = files().filter(
+    file => file.endsWith('manifest.json') && !readFileSync(join(line.folder, 'store', file), 'utf8').includes('"void": true'),
+  )
+  expect([sealed.length, (await listArtifacts(line.ledger, { limit: 9 })).length, await line.events(id)]).toEqual([
+    1,
+    1,
+    ['run_lost', 'backup_completed'],
+  ])
+})
+
+test('a parked run that is cancelled is put back by a recovery, and ends with it', async () => {
+  const id = await start('outside', { ms: 600_000 }, { recovers: true, locks: [{ name: 'x', exclusive: true }] })
+  const parked = await until('it is parked', async () => ((await run(id)).state === 'parked' ? run(id) : undefined))
+  await line.ledger.transaction(db => endWaiting(db, parked, 'cancelled', { code: 'cancelled', message: 'cancelled by ada' }, []))
+  const done = await ended(id)
+  const { rows } = await line.ledger.query('select state from runs where parent = $1', [id])
+  expect([done.state, rows, await line.events(id)]).toEqual(['cancelled', [{ state: 'succeeded' }], ['run_cancelled']])
 })
 
 test('SIGTERM of the maintainer gives the attempt back, and its successor goes on', async () => {

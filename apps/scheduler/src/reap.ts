@@ -54,13 +54,13 @@ export function fate(
 }
 
 async function reapLost(db: Queryable, service: Service): Promise<void> {
-  const now = new Date()
+  const now = await service.ledger.now()
   for (const run of await runs.expired(db)) {
     const what = fate(run, now)
     const event =
       run.mode !== 'do'
         ? undefined
-        : what.to === 'queued'
+        : what.to === 'queued' || runs.isRecovered(run) // how it ends is told when its recovery is done
           ? lostEvent(service, run, what.error)
           : endEvent(service, run, what.to, what.error, await goodOf(db, run))
     await runs.lose(db, run, what, event ? [event] : [])
@@ -74,7 +74,7 @@ async function reapLost(db: Queryable, service: Service): Promise<void> {
 async function endOverdue(db: Queryable, service: Service): Promise<void> {
   const now = await service.ledger.now()
   for (const run of await runs.overdue(db)) {
-    if (run.startBy && run.startBy < now && run.attempt === 0 && run.state === 'queued' && run.validUntil > now) {
+    if (run.startBy && run.startBy < now && run.fence === null && run.state === 'queued' && run.validUntil > now) {
       await runs.endWaiting(
         db,
         run,

@@ -14,7 +14,8 @@ export function checkCron(expression: string): { found: string; hint: string } |
   if (odd !== undefined)
     return { found: `cron field "${odd}" is not understood`, hint: 'use numbers, names (mon, jan), "*", ranges, lists and steps' }
   try {
-    void new Cron(expression, { paused: true, mode: fields.length === 6 ? '6-part' : '5-part' })
+    const cron = new Cron(expression, { paused: true, mode: fields.length === 6 ? '6-part' : '5-part' })
+    if (!cron.nextRun()) return { found: `cron "${expression}" is never due`, hint: 'no month has that day' }
   } catch (error) {
     return {
       found: `cron "${expression}": ${(error as Error).message.replace(/^CronPattern: /, '')}`,

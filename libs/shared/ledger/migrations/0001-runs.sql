@@ -83,6 +83,7 @@ create table runs (
   backoff_ms     bigint not null,
   timeout_ms     bigint not null,
   recovers       boolean not null default false,
+  verdict        jsonb,                            -- { state, error }: what becomes of it once the recovery of its lost attempt is done
   fence          bigint,
   worker         text,
   delivery       uuid,                             -- of the claim: a repeated call of the same delivery gets the same answer
@@ -107,7 +108,7 @@ create index runs_leased on runs (lease_until) where state = 'running';
 create unique index runs_fence on runs (fence) where fence is not null;
 create index runs_active on runs (target, lane) where state in ('queued', 'running', 'parked');
 create index runs_unfinished on runs (valid_until) where state in ('queued', 'parked', 'awaiting_approval');
-create index runs_start_by on runs (start_by) where state = 'queued' and start_by is not null and attempt = 0;
+create index runs_start_by on runs (start_by) where state = 'queued' and start_by is not null and fence is null;
 create index runs_parked on runs (not_before) where state = 'parked';
 create index runs_unfinished_of_schedule on runs (schedule, target) where state in ('awaiting_approval', 'queued', 'running', 'parked');
 create index runs_newest on runs (id desc);

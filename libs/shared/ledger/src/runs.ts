@@ -68,6 +68,7 @@ export interface Run {
   backoffMs: number
   timeoutMs: number
   recovers: boolean
+  verdict: { state: Exclude<FinalState, 'succeeded'>; error: Failure | null } | null
   fence: number | null
   worker: string | null
   attemptAt: Date | null
@@ -85,7 +86,7 @@ export interface Run {
 }
 
 const camel =
-  'id task engine lane target mode state cause actor parent schedule slot slotTo slots operation spec priority queuedAt notBefore startBy validUntil startedAt finishedAt dispatch dispatchedAt waitingFor waitingSince attempt attempts losses retry backoffMs timeoutMs recovers fence worker attemptAt leaseUntil guarded cancelAsked cancelActor stateKept progress plan policy result evidence error'.split(
+  'id task engine lane target mode state cause actor parent schedule slot slotTo slots operation spec priority queuedAt notBefore startBy validUntil startedAt finishedAt dispatch dispatchedAt waitingFor waitingSince attempt attempts losses retry backoffMs timeoutMs recovers verdict fence worker attemptAt leaseUntil guarded cancelAsked cancelActor stateKept progress plan policy result evidence error'.split(
     ' ',
   )
 /** The columns of a run under the names that the code uses; `r.` is the table. */
@@ -345,6 +346,7 @@ const takeRun = `
     insert into history (run, event, attempt, fence, worker) select id, 'claimed', attempt, fence, worker from taken
   )
   select ${columns} from taken r`
+const renewClaim = `update runs set lease_until = now() + $2 * interval '1 ms' where id = $1 and state = 'running'`
 const sendBack = `
   with back as (
     update runs set dispatch = dispatch + 1, dispatched_at = null, waiting_for = $2, waiting_since = coalesce(waiting_since, now()) where id = $1 and state = 'queued' returning id, attempt
@@ -379,7 +381,10 @@ export async function claim(db: Queryable, d: Delivery): Promise<Claim> {
   if (!found) return { kind: 'stale' }
   const lostFences = async () =>
     found.target ? (await db.query<{ fence: number }>(lostOnTarget, [found.target])).rows.map(row => row.fence) : []
-  if (found.state === 'running' && found.mine) return { kind: 'claimed', run: found, lostFences: await lostFences() }
+  if (found.state === 'running' && found.mine) {
+    await db.query(renewClaim, [d.run, d.leaseMs])
+    return { kind: 'claimed', run: found, lostFences: await lostFences() }
+  }
   if (!found.free) return { kind: 'stale' }
   const waits = found.blocked ?? (found.full ? `a free place on ${found.target} (${found.lane})` : undefined)
   if (waits) {
@@ -464,17 +469,27 @@ const backToQueue = `
       attempt = attempt - case when $3 then 1 else 0 end, waiting_for = $4, waiting_since = case when $4::text is null then null else now() end, error = coalesce($5, error)
     where fence = $1 and state = 'running' returning id, attempt, fence, worker
   ), unheld as (
-    update run_locks set held = false where run in (select id from back)
+    update run_locks set held = false where run in (select id from back where not $7)
   ), told as (
     insert into history (run, event, attempt, fence, worker, detail) select id, $6, attempt, fence, worker, $5::jsonb from back
   )
   select id, pg_notify('dbops_queued', '') from back`
 
-/** Back to the queue after `after` ms: `retry` counts the attempt; `later`, `released` (orderly stop) and `waits` (another installation holds the lock) give it back. */
+/**
+ * Back to the queue after `after` ms: `retry` counts the attempt; `later`, `released` (orderly stop) and `waits` (another installation holds the lock) give it back.
+ * `keepLocks`: the world is not as it was, and nobody else may begin: a recovery, and a run that was parked and could not go on.
+ */
 export const requeue = (
   db: Queryable,
-  r: { fence: number; after: number; as: 'retry' | 'later' | 'released' | 'waits'; waitingFor?: string; error?: Failure },
-) => touched(db, backToQueue, [r.fence, r.after, r.as !== 'retry', r.waitingFor ?? null, r.error ?? null, r.as])
+  r: {
+    fence: number
+    after: number
+    as: 'retry' | 'later' | 'released' | 'waits'
+    waitingFor?: string
+    error?: Failure
+    keepLocks?: boolean
+  },
+) => touched(db, backToQueue, [r.fence, r.after, r.as !== 'retry', r.waitingFor ?? null, r.error ?? null, r.as, r.keepLocks ?? false])
 
 const parkRun = `
   with parked as (
@@ -498,7 +513,24 @@ const endIdle = `
     insert into history (run, event, attempt, fence, detail) select id, $2, attempt, fence, $3::jsonb from ended
   )
   select id from ended`
-/** Ends a run that waits. False when it has begun, or ended, meanwhile. */
+// Held by one that waits: it was parked, or sent back before it could go on. The world is not as it was before it.
+const changedTheWorld = `
+  select 1 from runs r where id = $1 and mode = 'do' and recovers and state in ('queued', 'parked')
+    and exists (select 1 from run_locks l where l.run = r.id and l.held) for update`
+const deferEnd = `
+  with deferred as (
+    update runs r set state = 'queued', dispatch = dispatch + 1, dispatched_at = null, verdict = jsonb_build_object('state', $2::text, 'error', $3::jsonb)
+    where id = $1 and state in ('queued', 'parked') and exists (${underRecovery}) returning id, attempt, fence
+  ), unheld as (
+    update run_locks set held = false where run in (select id from deferred)
+  ), told as (
+    insert into history (run, event, attempt, fence, detail) select id, 'end_deferred', attempt, fence, jsonb_build_object('state', $2::text) from deferred
+  )
+  select id from deferred`
+/**
+ * Ends a run that waits. False when it has begun, or ended, meanwhile. One that left the world changed, or whose lost attempt is being recovered, ends with that recovery,
+ * which then tells its events.
+ */
 export async function endWaiting(
   db: Queryable,
   run: Run,
@@ -507,8 +539,11 @@ export async function endWaiting(
   events: Envelope[],
   policy?: unknown,
 ): Promise<boolean> {
-  // What a parked run left changed in the world is put back before its locks are free.
-  if (run.state === 'parked' && run.mode === 'do' && run.recovers) await handToRecovery(db, run.id)
+  if ((await db.query(changedTheWorld, [run.id])).rows.length) await handToRecovery(db, run.id)
+  if (await touched(db, deferEnd, [run.id, state, error])) {
+    await db.query(`select pg_notify('dbops_queued', '')`)
+    return true
+  }
   if (!(await touched(db, endIdle, [run.id, state, error, policy ?? null]))) return false
   await publish(db, events)
   await db.query(`select pg_notify('dbops_queued', '')`)
@@ -517,7 +552,7 @@ export async function endWaiting(
 
 const askCancel = `
   with asked as (
-    update runs set cancel_asked = coalesce(cancel_asked, now()), cancel_actor = coalesce(cancel_actor, $2) where id = $1 and state = 'running' returning id, attempt, fence, worker
+    update runs set cancel_asked = coalesce(cancel_asked, now()), cancel_actor = coalesce(cancel_actor, $2) where id = $1 and state = 'running' and mode <> 'recover' returning id, attempt, fence, worker
   )
   , told as (insert into history (run, event, attempt, fence, worker, detail) select id, 'cancel_asked', attempt, fence, worker, jsonb_build_object('actor', $2::text) from asked)
   select id, pg_notify('dbops_cancel', fence::text) from asked`
@@ -539,8 +574,8 @@ export const expired = async (db: Queryable): Promise<Run[]> => (await db.query<
 
 const overdueRuns = `
   select ${columns} from runs r
-  where (r.state in ('queued', 'parked', 'awaiting_approval') and r.valid_until < now() and r.mode <> 'recover')
-     or (r.state = 'queued' and r.start_by < now() and r.attempt = 0)
+  where (r.state in ('queued', 'parked', 'awaiting_approval') and r.valid_until < now() and r.mode <> 'recover' and r.verdict is null)
+     or (r.state = 'queued' and r.start_by < now() and r.fence is null)
      or (r.state = 'parked' and r.cancel_asked is not null)
   limit 100 for update skip locked`
 /** Runs that wait past their deadline, or whose slot nobody began within its catch-up. */
@@ -549,10 +584,10 @@ export const overdue = async (db: Queryable): Promise<Run[]> => (await db.query<
 const loseFence = `insert into lost_fences (target, fence) values ($1, $2) on conflict do nothing`
 const requeueLost = `
   with back as (
-    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null, lease_until = null, losses = losses + 1, not_before = now() + $2 * interval '1 ms', error = $3
-    where id = $1 and state = 'running' returning id, attempt, fence, worker
+    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null, lease_until = null, losses = losses + 1, not_before = now() + $2 * interval '1 ms', error = $3, verdict = $4
+    where id = $1 and state = 'running' returning id, mode, attempt, fence, worker
   ), unheld as (
-    update run_locks set held = false where run in (select id from back)
+    update run_locks set held = false where run in (select id from back where mode <> 'recover') -- a recovery keeps them until the world is put back
   )
   insert into history (run, event, attempt, fence, worker, detail) select id, 'lost', attempt, fence, worker, $3::jsonb from back`
 const endLost = `
@@ -572,14 +607,18 @@ const handLocks = `insert into run_locks (target, name, run, exclusive, held) se
 
 export type Fate = { to: 'queued'; after: number; error: Failure } | { to: 'cancelled' | 'timed_out' | 'failed'; error: Failure }
 
+/** Whether a lost attempt of this run is recovered before anything else becomes of it. */
+export const isRecovered = (run: Pick<Run, 'mode' | 'recovers'>): boolean => run.mode === 'do' && run.recovers
+
 /**
  * Takes a lost attempt's run away from its process: its fence goes to the list of sessions to end, its locks are freed or handed to a recovery, and it is queued again or ended.
- * Everything in the caller's transaction.
+ * Where there is a recovery the run waits for it, also when this was its last attempt: the recovery may find that the work was done. Everything in the caller's transaction.
  */
 export async function lose(db: Queryable, run: Run, fate: Fate, events: Envelope[]): Promise<void> {
   if (run.target && run.fence !== null) await db.query(loseFence, [run.target, run.fence])
-  if (run.mode === 'do' && run.recovers) await handToRecovery(db, run.id)
-  if (fate.to === 'queued') await db.query(requeueLost, [run.id, fate.after, fate.error])
+  if (isRecovered(run)) await handToRecovery(db, run.id)
+  if (fate.to === 'queued') await db.query(requeueLost, [run.id, fate.after, fate.error, null])
+  else if (isRecovered(run)) await db.query(requeueLost, [run.id, 0, fate.error, { state: fate.to, error: fate.error }])
   else await db.query(endLost, [run.id, fate.to, fate.error])
   await publish(db, events)
   await db.query(`select pg_notify('dbops_queued', '')`)
@@ -602,6 +641,11 @@ const endParent = `
     insert into history (run, event, attempt, fence, detail) select id, 'adopted', attempt, fence, $2::jsonb from ended
   )
   select id from ended`
+const withVerdict = `select ${columns} from runs r where id = $1 and state = 'queued' and verdict is not null for update`
+/** The run that this recovery was for, when its end was only waiting for it. */
+export const awaitingVerdict = async (db: Queryable, run: string): Promise<Run | undefined> =>
+  (await db.query<Run>(withVerdict, [run])).rows[0]
+
 /** A recovery found the sealed work of an attempt whose run still waits: that run has succeeded. False when it had ended before. */
 export const succeedByAdoption = (db: Queryable, run: string, result: unknown, evidence: unknown) =>
   touched(db, endParent, [run, result, evidence])

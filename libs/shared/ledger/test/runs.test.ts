@@ -177,6 +177,31 @@ test('a lost attempt of a task that recovers hands its locks to the recovery, an
   expect([locks, blocked, (await run(recovery!)).mode, await sentOut()]).toEqual([[{ name: 'w', exclusive: true }], true, 'recover', [id]])
 })
 
+test('the last attempt of a task that recovers is lost: the run waits for its recovery, and a cancellation meanwhile only changes how it will end', async () => {
+  const [id] = await bearAll(ledger, { ...exclusive('w'), recovers: true, attempts: 1 })
+  await sentOut()
+  const lost = await take(id!)
+  await expire(id!)
+  await loseTo(lost, { to: 'failed', error: { code: 'lost', message: 'lost' } })
+  const before = await run(id!)
+  await ledger.transaction(db => endWaiting(db, before, 'cancelled', { code: 'cancelled', message: 'by ada' }, []))
+  const after = await run(id!)
+  expect([before.state, before.verdict?.state, after.state, after.verdict?.state]).toEqual(['queued', 'failed', 'queued', 'cancelled'])
+})
+
+test('a recovery keeps its locks when its own attempt is lost', async () => {
+  const [id] = await bearAll(ledger, { ...exclusive('w'), recovers: true })
+  await sentOut()
+  const lost = await take(id!)
+  await expire(id!)
+  await loseTo(lost, { to: 'queued', after: 0, error: { code: 'lost', message: 'lost' } })
+  const [recovery] = await sentOut()
+  const recovering = await take(recovery!)
+  await expire(recovery!)
+  await loseTo(recovering, { to: 'queued', after: 0, error: { code: 'lost', message: 'lost' } })
+  expect([await heldLocks(ledger, recovery!), await sentOut()]).toEqual([[{ name: 'w', exclusive: true }], [recovery]])
+})
+
 test('a run that is parked keeps its locks and gives its attempt back; woken, it goes on with its state', async () => {
   const [id, waiter] = await bearAll(ledger, exclusive('x'), exclusive('x'))
   await sentOut()

@@ -89,14 +89,21 @@ export async function adoptEarlier<V>(a: Attempt<V>, log: RunLog): Promise<Adopt
   return { manifest: found.manifest, sealed: sealedRow(store, found.place, found.manifest) }
 }
 
-/** After a failure in this process: nobody can seal this attempt's place any more, and its files go. */
+/** After a failure in this process: nobody can seal this attempt's place any more, and its files go. Throws when it turns out to be sealed: then a recovery adopts it. */
 export async function sweepOwn<V>(a: Attempt<V>, log: RunLog): Promise<void> {
+  let found: Awaited<ReturnType<typeof voidAndSweep>>
   try {
-    await voidAndSweep(await a.store(), placeOfAttempt(a), { by: String(a.run.fence), at: new Date(), reason: 'its attempt failed' })
+    found = await voidAndSweep(await a.store(), placeOfAttempt(a), {
+      by: String(a.run.fence),
+      at: new Date(),
+      reason: 'its attempt failed',
+    })
   } catch (error) {
     // Nothing depends on it: what has no manifest is no backup, and the periodic sweep comes by. The failure itself must be told.
     log.add('warning', `the files of this attempt stay for the next sweep: ${(error as Error).message}`)
+    return
   }
+  if (found === 'sealed') throw new Error('its manifest is sealed after all, so it is a backup')
 }
 
 /** After a lost attempt: adopts what it sealed, else voids and sweeps every place of its run, the lost fence's also when it is not there yet. */

@@ -44,6 +44,10 @@ export class NotProven extends Error {
   }
 }
 export class HeldElsewhere extends Error {}
+/** The window of the run closed, and it is one that stops what is in it. */
+export class WindowClosed extends Error {
+  readonly code = 'window_closed'
+}
 
 export const superseded = () => new Superseded('this attempt was taken over', { code: 'superseded' })
 

@@ -1,0 +1,187 @@
+// The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
+import { type Envelope, toEnvelope } from '@dbops/contract/envelope'
+import { type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { consume, deadLetters, stream } from '@dbops/runtime/bus'
+import { openLog } from '@dbops/runtime/log'
+import { openMetrics } from '@dbops/runtime/metrics'
+import { blockingRedis, promptRedis } from '@dbops/runtime/redis'
+import { startRedis } from '@dbops/servers/redis'
+import type { Server } from '@dbops/servers/resolve'
+import { freshDatabase } from '@dbops/testing/database'
+import { until } from '@dbops/testing/until'
+import { Redis } from 'ioredis'
+import { v7 as uuidv7 } from 'uuid'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+let server: Server
+let database: Awaited<ReturnType<typeof freshDatabase>>
+let ledger: Ledger
+let redis: Redis
+let metrics: ReturnType<typeof openMetrics>
+const readers: { abort: AbortController; done: Promise<void> }[] = []
+
+beforeEach(async () => {
+  server = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' } })
+  database = await freshDatabase()
+  ledger = await openLedger({ url: database.url, name: 'test', sessions: 4 })
+  await ledger.query('create table effects (event uuid, reader text)')
+  redis = new Redis(server.url)
+  metrics = openMetrics('test')
+})
+afterEach(async () => {
+  for (const { abort } of readers) abort.abort()
+  await Promise.all(readers.splice(0).map(reader => reader.done))
+  redis.disconnect()
+  await ledger.close()
+  await database.drop()
+  await server.stop()
+})
+
+test('each event takes effect once, also when the stream has it twice', async () => {
+  const sent = [event(), event(), event()]
+  for (const each of [...sent, sent[1]!]) await add(each)
+  read('a')
+  await acknowledged()
+  expect(await effects()).toEqual(sent.map(each => each.id))
+})
+
+test('two readers of one group share the work, and each event takes effect once', async () => {
+  read('a')
+  read('b')
+  const sent = Array.from({ length: 200 }, event)
+  for (const each of sent) await add(each)
+  await acknowledged()
+  expect((await effects()).toSorted()).toEqual(sent.map(each => each.id).toSorted())
+})
+
+test.each([
+  ['no field "ce"', ['x', 'y'], 'it has no field "ce"'],
+  ['no JSON', ['ce', '{'], 'its field "ce" is no JSON'],
+  ['two megabytes', ['ce', JSON.stringify({ big: 'x'.repeat(2 * 1024 * 1024) })], 'it is larger than 1048576 bytes'],
+  ['the wrong shape', ['ce', '{"id":7}'], 'it is no event: specversion: Invalid input: expected "1.0"'],
+  ['bytes that are no text', ['ce', Buffer.from([0xff, 0x00, 0xfe])], 'its field "ce" is no JSON'],
+])('poison with %s is set aside with its reason, and what follows is handled', async (_, fields, reason) => {
+  await redis.xadd(stream, '*', ...(fields as [string, string]))
+  const good = event()
+  await add(good)
+  read('a')
+  await acknowledged()
+  const dead = (await redis.xrange(deadLetters, '-', '+')).map(([, found]) => found[found.indexOf('reason') + 1])
+  expect([dead, await effects()]).toEqual([[reason], [good.id]])
+})
+
+test('an event of a type that this version does not know is skipped and counted', async () => {
+  await add({ ...event(), type: 'io.axiom.dbops.something_new.v1' })
+  read('a')
+  await acknowledged()
+  expect([await redis.exists(deadLetters), await counted('unknown_type')]).toEqual([0, 1])
+})
+
+test('known data of the wrong shape is set aside', async () => {
+  await add({ ...event(), data: { service: 7 } })
+  read('a')
+  await acknowledged()
+  expect(await redis.xlen(deadLetters)).toBe(1)
+})
+
+test('a handler that fails for a while is tried again and takes effect once', async () => {
+  const sent = event()
+  let failures = 3
+  read('a', async () => {
+    if (failures-- > 0) throw new Error('not today')
+  })
+  await add(sent)
+  await acknowledged()
+  expect([await effects(), await redis.exists(deadLetters)]).toEqual([[sent.id], 0])
+})
+
+test('a connection that is cut again and again loses nothing and doubles nothing', async () => {
+  read('a')
+  read('b')
+  const sent = Array.from({ length: 60 }, event)
+  for (const [i, each] of sent.entries()) {
+    await add(each)
+    if (i % 10 === 5) for (const id of await clientIds()) await redis.call('CLIENT', 'KILL', 'ID', id)
+  }
+  await acknowledged()
+  expect((await effects()).toSorted()).toEqual(sent.map(each => each.id).toSorted())
+})
+
+test('a FLUSHALL loses the group, and the reader makes it again and reads on', async () => {
+  read('a')
+  const [before, after] = [event(), event()]
+  await add(before)
+  await acknowledged()
+  await redis.flushall()
+  await add(after)
+  await until('the event after it took effect', async () => (await effects()).length === 2)
+  expect(await effects()).toEqual([before.id, after.id])
+})
+
+test('a reader that is told to stop stops at once, not after its blocking read', async () => {
+  read('a')
+  await until('it reads', async () => (await redis.exists(stream)) && (await clientIds()).length > 0)
+  const [reader] = readers
+  const began = performance.now()
+  reader!.abort.abort()
+  await reader!.done
+  expect(performance.now() - began).toBeLessThan(2_000)
+})
+
+function read(name: string, also: () => Promise<void> = async () => undefined) {
+  const abort = new AbortController()
+  const clients = [blockingRedis(server.url, `reader-${name}`), promptRedis(server.url, `reader-${name}`)] as const
+  const done = consume({
+    blocking: clients[0],
+    prompt: clients[1],
+    ledger,
+    group: 'g',
+    consumer: name,
+    signal: abort.signal,
+    log: openLog('cli', 'test', 'silent'),
+    metrics,
+    handle: async (db, { id }) => {
+      await also()
+      await db.query('insert into effects values ($1, $2)', [id, name])
+    },
+  }).finally(() => clients.forEach(client => client.disconnect()))
+  readers.push({ abort, done })
+}
+const event = (): Envelope =>
+  toEnvelope({
+    id: uuidv7(),
+    app: 'test',
+    event: 'catalog_mismatch',
+    subject: 'test',
+    operation: 'test',
+    environment: 'dev',
+    at: new Date(),
+    data: { service: 'a', mine: 'b', theirs: 'c' },
+  })
+const add = (each: unknown) => redis.xadd(stream, '*', 'ce', JSON.stringify(each))
+const effects = async (): Promise<string[]> =>
+  (await ledger.query<{ event: string }>('select event from effects order by ctid')).rows.map(row => row.event)
+/** Everything that is in the stream was delivered and is not pending. */
+const acknowledged = () =>
+  until(
+    'everything is acknowledged',
+    async () => {
+      const [group] = (await redis.xinfo('GROUPS', stream)) as unknown[][]
+      const info = Object.fromEntries(group!.flatMap((key, i) => (i % 2 ? [] : [[key, group![i + 1]]]))) as {
+        pending: number
+        'last-delivered-id': string
+      }
+      const [newest] = await redis.xrevrange(stream, '+', '-', 'COUNT', 1)
+      return info.pending === 0 && info['last-delivered-id'] === newest![0]
+    },
+    { within: 30_000 },
+  )
+const clientIds = async (): Promise<string[]> =>
+  ((await redis.client('LIST')) as string)
+    .split('\n')
+    .filter(line => line.includes('name=reader-'))
+    .map(line => /^id=(\d+)/.exec(line)![1]!)
+async function counted(outcome: string): Promise<number> {
+  const { values } = await metrics.counter('dbops_events_handled_total', '', ['group', 'outcome']).get()
+  return values.find(value => (value.labels as { outcome?: string }).outcome === outcome)?.value ?? 0
+}
