@@ -2,9 +2,10 @@
 import { failureOf } from '@dbops/contract/failure'
 import { startNeo4j } from '@dbops/servers/neo4j'
 import { until } from '@dbops/testing/until'
+import neo4j from 'neo4j-driver'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { neo4jDriver } from '../src/neo4j.ts'
-import { admin, target } from './target.ts'
+import { admin, place, target } from './target.ts'
 
 const marks = `SHOW TRANSACTIONS YIELD metaData WHERE metaData.dbops IS NOT NULL RETURN metaData.dbops AS mark ORDER BY mark`
 const connections = `CALL dbms.listConnections() YIELD userAgent WITH userAgent WHERE userAgent STARTS WITH 'dbops:' RETURN userAgent`
@@ -44,6 +45,16 @@ test('what an evicted session had begun is rolled back, and it begins nothing mo
   const second = await verbs.neo4j.write(`CREATE (:Evicted)`).then(() => undefined, failureOf)
   const [left] = await admin<{ n: number }>(server.url, `MATCH (e:Evicted) RETURN count(e) AS n`)
   expect([first !== undefined, second?.code, left!.n]).toEqual([true, 'connection_lost', 0])
+})
+
+test('a client that hangs, and so never hears that it was ended, keeps nothing open', async () => {
+  const { url, auth } = place(server.url)
+  const hung = neo4j.driver(url, auth, { userAgent: 'dbops:one:25:neo4j.a' })
+  await hung.session().beginTransaction({ metadata: { dbops: 'one:25:neo4j.a' } })
+  await evict(25)
+  const left = await seen()
+  await hung.close()
+  expect(left).toEqual([])
 })
 
 test('a session that somebody ends tells its attempt within seconds', async () => {
