@@ -46,10 +46,7 @@ export async function endedBadly<V>(
   const { service, run, task } = a
   const fence = run.fence!
   const { ledger } = service
-  if (reason instanceof Superseded) {
-    service.log.warn({ event: 'attempt_superseded', run: run.id, fence }, `run ${run.id}: this attempt was taken over and stops`)
-    return
-  }
+  if (reason instanceof Superseded) return takenOver(a, 'stops')
   if (reason instanceof Parked) {
     log.add('info', `parked until ${reason.until.toISOString()}`)
     await untilLedger(a, () => runs.park(ledger, fence, reason.until, reason.state))
@@ -58,24 +55,19 @@ export async function endedBadly<V>(
   if (reason instanceof HeldElsewhere) {
     // Nothing was begun. A run that had been parked keeps its locks: the world is as it left it.
     const keepLocks = run.stateKept !== null
-    await untilLedger(a, () =>
-      runs.requeue(ledger, { fence, after: service.timers.heartbeat, as: 'waits', waitingFor: 'another installation', keepLocks }),
-    )
-    return
+    return giveBack(a, { after: service.timers.heartbeat, as: 'waits', waitingFor: 'another installation', keepLocks })
   }
   if (run.mode === 'do' && (begun || run.stateKept)) await putBack(a, log, writer)
   const error = redacted(failureOf(reason))
   if (reason instanceof Later) {
     log.add('info', `again in ${reason.after} ms: ${error.message}`)
-    return void (await untilLedger(a, () =>
-      runs.requeue(ledger, { fence, after: reason.after, as: 'later', waitingFor: error.message, error }),
-    ))
+    return giveBack(a, { after: reason.after, as: 'later', waitingFor: error.message, error })
   }
   const stopping = error.code === 'stopping' || reason instanceof WindowClosed
   const irreversible = run.retry === 'never' && run.guarded
   if (stopping && !irreversible) {
     log.add('info', `let go: ${error.message}`)
-    return void (await untilLedger(a, () => runs.requeue(ledger, { fence, after: 0, as: 'released', waitingFor: error.message })))
+    return giveBack(a, { after: 0, as: 'released', waitingFor: error.message })
   }
   const cancelled = reason instanceof Cancelled
   const refused = reason instanceof Refused
@@ -91,21 +83,9 @@ export async function endedBadly<V>(
   await log.flush()
   if (!final) {
     const after = backoff(run)
-    service.log.warn(
-      {
-        event: 'attempt_failed',
-        run: run.id,
-        task: run.task,
-        target: run.target,
-        attempt: run.attempt,
-        code: error.code,
-        retryInMs: after,
-      },
-      `${run.operation}: attempt ${run.attempt} of ${run.attempts} failed: ${error.message}`,
-    )
-    return void (await untilLedger(a, () =>
-      runs.requeue(ledger, { fence, after, as: 'retry', waitingFor: `retry after: ${error.message}`, error }),
-    ))
+    const told = `${run.operation}: attempt ${run.attempt} of ${run.attempts} failed: ${error.message}`
+    service.log.warn({ event: 'attempt_failed', ...about(a), attempt: run.attempt, code: error.code, retryInMs: after }, told)
+    return giveBack(a, { after, as: 'retry', waitingFor: `retry after: ${error.message}`, error })
   }
   const state = cancelled ? 'cancelled' : refused ? 'refused' : reason instanceof TimedOut ? 'timed_out' : 'failed'
   const told = stopping
@@ -123,20 +103,29 @@ export async function endedBadly<V>(
   const extra = good ? { lastGood: { ...good, createdAt: good.createdAt.toISOString() } } : task.produces ? { lastGood: null } : {}
   await finish(a, { fence, state, error: told, ...proof, events: run.mode === 'do' ? [eventOf(a, event, { ...facts, ...extra })] : [] })
   service.log[state === 'cancelled' ? 'info' : 'error'](
-    { event, run: run.id, task: run.task, target: run.target, operation: run.operation, code: told.code, hint: told.hint },
+    { event, ...about(a), code: told.code, hint: told.hint },
     `${run.operation} ${state}: ${told.message}`,
   )
 }
 
-/** Writes the end, however long the ledger is away; gives up only when this process stops. */
-export async function finish<V>(a: Attempt<V>, end: runs.End): Promise<void> {
-  const how = await untilLedger(a, () => a.service.ledger.transaction(db => runs.end(db, end)))
-  if (how === 'superseded')
-    a.service.log.warn(
-      { event: 'attempt_superseded', run: a.run.id, fence: end.fence },
-      `run ${a.run.id}: ended here as ${end.state}, but it had been taken over; nothing is written`,
-    )
+/** Back to the queue. A session that was ended from outside is often the first sign of having been taken over. */
+async function giveBack<V>(a: Attempt<V>, how: Omit<Parameters<typeof runs.requeue>[1], 'fence'>): Promise<void> {
+  if (!(await untilLedger(a, () => runs.requeue(a.service.ledger, { fence: a.run.fence!, ...how })))) takenOver(a, 'is not given back')
 }
+
+/** Writes the end, however long the ledger is away; gives up only when this process stops. */
+async function finish<V>(a: Attempt<V>, end: runs.End): Promise<void> {
+  if ((await untilLedger(a, () => a.service.ledger.transaction(db => runs.end(db, end)))) === 'superseded')
+    takenOver(a, `ended as ${end.state}`)
+}
+
+const takenOver = <V>(a: Attempt<V>, what: string) =>
+  a.service.log.warn(
+    { event: 'attempt_superseded', ...about(a), fence: a.run.fence },
+    `run ${a.run.id}: this attempt ${what}, but it had been taken over; nothing is written`,
+  )
+
+const about = <V>({ run }: Attempt<V>) => ({ run: run.id, task: run.task, target: run.target, operation: run.operation })
 
 export const redacted = (failure: Failure): Failure => ({
   ...failure,
