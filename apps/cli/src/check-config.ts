@@ -27,7 +27,7 @@ export async function checkConfigFile({ args, options, print }: Context): Promis
   const errors = [...found, ...(config && app ? resolveFor(app, config, env) : [])]
   const next = config ? nextSlots(config, new Date()) : []
   print.record({ ok: !errors.length, errors, next })
-  if (errors.length && print.json) return exits.wrong
+  if (print.json) return errors.length ? exits.wrong : exits.done
   if (errors.length) throw new ConfigProblem(errors as [ConfigError, ...ConfigError[]])
   print.environment(config?.environment, `${file} is right${app ? `, and ${app} can open its secrets` : ''}`)
   print.line()

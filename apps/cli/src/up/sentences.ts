@@ -33,8 +33,9 @@ export function sentence(ce: Envelope): Said {
 function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
   const { task, state, error, result } = run
   if (state === 'succeeded') {
-    const told = result && results[task] ? `${task} ${results[task](result)}` : `${operation}: ${(result && facts(result)) || 'done'}`
-    return { text: `${told}${took(run)}`, tone: 'good' }
+    const told =
+      result && results[task] ? `${task} ${results[task](result)}` : `${operation}: ${(result && facts(result)) || 'done'}${took(run)}`
+    return { text: told, tone: 'good' }
   }
   const word = state === 'queued' ? 'was lost and goes on elsewhere' : state.replace('_', ' ')
   return {
@@ -47,8 +48,8 @@ function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
 /** Of the tasks whose results deserve more than their own words. */
 const results: Record<string, (result: Record<string, unknown>) => string> = {
   'pg.vacuum': ({ tables }) =>
-    (tables as { table: string; deadBefore: number; deadAfter: number }[])
-      .map(({ table, deadBefore, deadAfter }) => `${table}: ${count(deadBefore)} dead tuples → ${count(deadAfter)}`)
+    (tables as { table: string; seconds: number; deadBefore: number; deadAfter: number }[])
+      .map(t => `${t.table}: ${count(t.deadBefore)} dead tuples → ${count(t.deadAfter)} in ${t.seconds} s`)
       .join(', '),
 }
 

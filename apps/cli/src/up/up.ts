@@ -25,6 +25,7 @@ const stopWithin = 14_000
 /** Returns when everything has stopped. Errors: ConfigProblem and Failed with exit 2, ServerError; then, too, nothing is left running. */
 export async function up({ options, print }: Context): Promise<void> {
   const home = homeOfUp()
+  if (processOfUp(home) !== undefined) throw alreadyRunning(home)
   const plan = readPlan(home, options.config, options['sample'] !== false)
   // Passable for others: PostgreSQL's own user has a folder in it. What is in it is closed by its own mode.
   mkdirSync(home, { recursive: true, mode: 0o711 })
@@ -196,14 +197,14 @@ function stopOnSignal(teller: Teller): Stopping {
 async function claimHome(home: string, teller: Teller) {
   try {
     return await claimFolder(join(home, 'up'), 'SIGTERM', text => teller.say({ subject: 'up', text }))
-  } catch (cause) {
-    const hint = 'stop it: ./dbops down; or use another home: DBOPS_HOME=/path ./dbops up'
-    throw new Failed('wrong', `already running, pid ${processOfUp(home) ?? 'unknown'}, on ${home}`, {
-      code: 'already_running',
-      hint,
-      cause,
-    })
+  } catch (error) {
+    throw processOfUp(home) === undefined ? error : alreadyRunning(home)
   }
+}
+
+function alreadyRunning(home: string): Failed {
+  const hint = 'stop it: ./dbops down; or use another home: DBOPS_HOME=/path ./dbops up'
+  return new Failed('wrong', `already running, pid ${processOfUp(home)}, on ${home}`, { code: 'already_running', hint })
 }
 
 /** Everything that the services would open must open; they would say so one by one, after the servers have started. */

@@ -1,0 +1,73 @@
+// What holds for every command: help with an example, near misses, exit codes, errors on stderr.
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Refused } from '@dbops/contract/failure'
+import { expect, test, vi } from 'vitest'
+import type { Command } from '../src/command.ts'
+import { Failed, fail } from '../src/fail.ts'
+import { dbops } from './a-command.ts'
+
+const folder = join(import.meta.dirname, '../src/commands')
+const files = readdirSync(folder)
+const commands = await Promise.all(files.map(async file => ((await import(join(folder, file))) as { command: Command }).command))
+
+test.each(commands.map(({ path }, i) => [path, files[i]]))('%s stands in the file of its name', (path, file) => {
+  expect(file).toBe(`${path.replaceAll(' ', '-')}.ts`)
+})
+
+test.each(commands)('$path --help shows how it is typed, and an example', async ({ path, examples }) => {
+  const { code, stdout } = await dbops([...path.split(' '), '--help'])
+  expect([code, stdout.startsWith(`Usage: dbops ${path}`), stdout.includes(examples[0][0])]).toEqual([0, true, true])
+})
+
+test.each(commands)('the examples of $path are of this command', ({ path, examples }) => {
+  expect(examples.filter(([line]) => !line.includes(`./dbops ${path}`))).toEqual([])
+})
+
+test('the first page lists every command', async () => {
+  const { code, stdout } = await dbops(['--help'])
+  const unlisted = commands.filter(({ path }) => !new RegExp(`^ {2}${path} `, 'm').test(stdout))
+  expect([code, unlisted]).toEqual([0, []])
+})
+
+test.each([
+  ['an unknown command', ['derve'], "unknown command 'derve'", 'did you mean derive?'],
+  ['an unknown command of a group', ['config', 'chek'], "unknown command 'chek'", 'did you mean check?'],
+  ['an unknown option', ['derive', '--chek'], "unknown option '--chek'", 'did you mean --check?'],
+  ['one argument too many', ['version', 'now'], "too many arguments for 'version'. Expected 0 arguments but got 1: now.", './dbops --help'],
+  ['an option without its value', ['version', '--config'], "option '--config <file>' argument missing", './dbops --help'],
+])('%s ends with 2 and a hint', async (_, argv, message, hint) => {
+  const { code, stderr, stdout } = await dbops(argv)
+  expect([code, stderr, stdout]).toEqual([2, `dbops: ${message}\nhint: ${hint}\n`, ''])
+})
+
+test('no command at all shows the first page and ends with 2', async () => {
+  const { code, stderr } = await dbops([])
+  expect([code, stderr.startsWith('Usage: dbops COMMAND')]).toEqual([2, true])
+})
+
+test.each([
+  ['a bug is one line and a hint', new TypeError('x is undefined'), false, 1, /^dbops: x is undefined\nhint: again with --debug .*\n$/],
+  [
+    '--debug adds where it comes from',
+    new TypeError('x is undefined'),
+    true,
+    1,
+    /^dbops: .*\nhint: .*\nTypeError: x is undefined\n {4}at /,
+  ],
+  ['what a rule refuses ends with 4', new Refused('a blackout', { hint: 'wait' }), false, 4, /^dbops: a blackout\nhint: wait\n$/],
+  ['a server that is away ends with 3', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }), false, 3, /^dbops: refused\n$/],
+  ['a wait that timed out ends with 5', new Failed('timedOut', 'still running'), false, 5, /^dbops: still running\n$/],
+  ['a password in an error is not shown', new Error('postgres://me:secret@host/x'), false, 1, /^dbops: postgres:\/\/me:\*\*\*@host/],
+] as const)('%s', async (_, error, debug, exit, text) => {
+  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  const code = await fail(error, { debug })
+  const lines = written.mock.calls.map(([line]) => String(line)).join('')
+  written.mockRestore()
+  expect([code, lines]).toEqual([exit, expect.stringMatching(text)])
+})
+
+test('JSON is one object a line', async () => {
+  const { code, stdout } = await dbops(['version', '--json'])
+  expect([code, Object.keys(JSON.parse(stdout) as object)]).toEqual([0, ['version', 'node', 'catalog']])
+})

@@ -1,0 +1,384 @@
+// The commands on a real line: scheduler, pg-maintainer and relay at work on a real database.
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type FreshDatabase, freshDatabase } from '@dbops/testing/database'
+import { type Line, startLine } from '@dbops/testing/line'
+import { until } from '@dbops/testing/until'
+import { Client } from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { dbopsOf, keysOf, main, type Said } from './dbops.ts'
+
+const guest = `guest_${randomBytes(4).toString('hex')}`
+let line: Line
+let core: FreshDatabase
+let owner: Client
+let dbops: (...args: string[]) => Promise<Said>
+
+beforeAll(async () => {
+  core = await freshDatabase()
+  owner = new Client({ connectionString: core.url })
+  await owner.connect()
+  await owner.query(`
+    CREATE SCHEMA core; CREATE TABLE core.users (id int PRIMARY KEY, name text);
+    INSERT INTO core.users SELECT n, 'user ' || n FROM generate_series(1, 500) AS n; DELETE FROM core.users WHERE id % 2 = 0;
+    CREATE ROLE ${guest} LOGIN PASSWORD 'guest'; GRANT USAGE ON SCHEMA core TO ${guest}; GRANT SELECT ON core.users TO ${guest}`)
+  const asGuest = new URL(core.url)
+  Object.assign(asGuest, { username: guest, password: 'guest' })
+  line = await startLine(`
+environment: test
+targets:
+  core: { engine: pg, url: "${core.url}" }
+  guest: { engine: pg, url: "${asGuest.href}" }
+stores: { main: { url: "file://$FOLDER/store", free: 1MiB } }
+dumps: { users: { target: core, data: [core.users], stores: [main] } }
+schedules:
+  nightly: { task: pg.vacuum, target: core, cron: "30 2 * * *", params: { tables: [core.users] } }
+  yearly: { task: pg.dump, cron: "0 5 1 1 *", params: { dump: users } }
+alerts: { channels: { desk: { type: console } }, routes: [{ to: [desk] }] }
+`)
+  mkdirSync(`${line.folder}/store`)
+  dbops = dbopsOf(line)
+  for (const app of ['scheduler', 'pg-maintainer', 'alert-relay']) await line.start(`apps/${app}/src/main.ts`)
+})
+afterAll(async () => {
+  await line?.close()
+  await owner?.query(`DROP OWNED BY ${guest}; DROP ROLE ${guest}`)
+  await owner?.end()
+  await core?.drop()
+})
+
+const runKeys =
+  'id task target state mode cause actor operation schedule slot slotTo slots queuedAt startedAt finishedAt attempt waitingFor result error'.split(
+    ' ',
+  )
+const vacuum = ['run', 'pg.vacuum', '--target', 'core', '--tables', 'core.users']
+
+test('run --wait ends with 0 and the facts of the run', async () => {
+  const said = await dbops(...vacuum, '--wait', '--json')
+  const [{ state, target, cause }] = said.records as [Record<string, unknown>]
+  expect([said.code, keysOf(said), { state, target, cause }]).toEqual([
+    0,
+    runKeys,
+    { state: 'succeeded', target: 'core', cause: { kind: 'command' } },
+  ])
+})
+
+test('run --wait for people shows the environment, the end and the facts', async () => {
+  const { out } = await dbops(...vacuum, '--wait')
+  expect(out).toMatch(/^environment: test\nrun [0-9a-f]{8}: pg\.vacuum:[0-9a-f]{6} on core succeeded in [^\n]+\n[^]*core\.users/)
+})
+
+test('run --dry-run shows the plan and changes nothing', async () => {
+  const said = await dbops(...vacuum, '--no-analyze', '--dry-run', '--json')
+  const [{ mode, plan }] = said.records as [{ mode: string; plan: { tables: { table: string }[]; analyze: string[] } }]
+  expect([said.code, keysOf(said), mode, plan.tables.map(({ table }) => table), plan.analyze]).toEqual([
+    0,
+    [...runKeys, 'plan'],
+    'plan',
+    ['core.users'],
+    [],
+  ])
+})
+
+test('run ends with 1 when the run failed, and says why', async () => {
+  const said = await dbops('run', 'pg.vacuum', '--target', 'guest', '--tables', 'core.users', '--wait')
+  expect([said.code, said.err]).toEqual([
+    1,
+    expect.stringMatching(/^dbops: the server skipped core\.users .*\nhint: only the owner may: GRANT .*\n$/),
+  ])
+})
+
+test('run ends with 4 when the run was refused', async () => {
+  const said = await dbops('run', 'pg.vacuum', '--target', 'core', '--tables', 'core.nothing', '--wait')
+  expect([said.code, said.err]).toEqual([4, expect.stringMatching(/^dbops: core\.nothing .*\nhint: .*\n$/)])
+})
+
+test('run with the same key is run once', async () => {
+  const [first, second] = [await dbops(...vacuum, '--key', 'once', '--json'), await dbops(...vacuum, '--key', 'once', '--json')]
+  expect(second.records[0]?.['id']).toBe(first.records[0]?.['id'])
+})
+
+test('run says which targets there are, where there are several', async () => {
+  const { code, err } = await dbops('run', 'pg.vacuum', '--tables', 'core.users')
+  expect([code, err]).toEqual([2, 'dbops: pg.vacuum needs a target\nhint: name one of core, guest\n'])
+})
+
+test('run names the entry that was meant', async () => {
+  const { code, err } = await dbops('run', 'pg.dump', '--dump', 'user')
+  expect([code, err]).toEqual([2, 'dbops: pg.dump: dump: "user" is not in dumps\nhint: did you mean "users"?\n'])
+})
+
+test('runs lists what was run, the newest first, in the promised keys', async () => {
+  await dbops(...vacuum, '--wait')
+  const said = await dbops('runs', '--task', 'pg.vacuum', '--state', 'succeeded,failed', '--since', '1h', '--limit', '1', '--json')
+  expect([said.code, keysOf(said), said.records.length]).toEqual([0, runKeys, 1])
+})
+
+test('a list that is empty says what to do next', async () => {
+  const { out } = await dbops('runs', '--state', 'parked')
+  expect(out).toBe('environment: test\nno run like that; ./dbops runs lists all\n')
+})
+
+test('runs show tells all about a run, by the end of its id', async () => {
+  const [run] = (await dbops(...vacuum, '--wait', '--json')).records
+  const said = await dbops('runs', 'show', String(run!['id']).slice(-8), '--json')
+  const more = 'parent params entries attempts worker progress plan policy evidence history'.split(' ')
+  expect([keysOf(said), said.records[0]?.['id']]).toEqual([[...runKeys, ...more], run!['id']])
+})
+
+test('runs show for people has its history', async () => {
+  const [run] = (await dbops(...vacuum, '--wait', '--json')).records
+  const { out } = await dbops('runs', 'show', String(run!['id']))
+  expect(out).toMatch(
+    /^environment: test\nrun [0-9a-f]{8} {2}pg\.vacuum:\w+ on core {2}succeeded\n[^]*\nhistory\n.* born [^]* dispatched[^]* claimed [^]* succeeded /,
+  )
+})
+
+test('logs are the lines of a run', async () => {
+  const [run] = (await dbops(...vacuum, '--wait', '--json')).records
+  const said = await dbops('logs', String(run!['id']), '--follow', '--json')
+  expect([said.code, keysOf(said), said.records.at(-1)?.['line']]).toEqual([0, ['n', 'at', 'level', 'line'], 'succeeded'])
+})
+
+test('retry is a new run with the cause retry', async () => {
+  const [run] = (await dbops(...vacuum, '--wait', '--json')).records
+  const said = await dbops('retry', String(run!['id']), '--wait', '--json')
+  expect([said.code, said.records[0]?.['cause']]).toEqual([0, { kind: 'retry', run: run!['id'] }])
+})
+
+test('cancel of a run at work ends it within 15 s', async () => {
+  await owner.query('BEGIN; LOCK TABLE core.users IN SHARE UPDATE EXCLUSIVE MODE')
+  try {
+    const [run] = (await dbops(...vacuum, '--json')).records
+    await until(
+      'it waits for the table',
+      async () => (await owner.query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.users'::regclass`)).rowCount,
+    )
+    const said = await dbops('cancel', String(run!['id']).slice(-8), '--json')
+    const sessions = await owner.query(
+      `SELECT FROM pg_stat_activity WHERE application_name LIKE 'dbops:%:pg.vacuum' AND datname = current_database()`,
+    )
+    expect([said.code, said.records[0]?.['state'], sessions.rowCount, await line.events(String(run!['id']))]).toEqual([
+      0,
+      'cancelled',
+      0,
+      ['run_cancelled'],
+    ])
+  } finally {
+    await owner.query('ROLLBACK')
+  }
+})
+
+test('a run that waits for a lock says whose, and ends at once when it is cancelled', async () => {
+  await owner.query('BEGIN; LOCK TABLE core.users IN SHARE UPDATE EXCLUSIVE MODE')
+  try {
+    const [first] = (await dbops(...vacuum, '--json')).records
+    await until(
+      'it waits for the table',
+      async () => (await owner.query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.users'::regclass`)).rowCount,
+    )
+    const [second] = (await dbops(...vacuum, '--json')).records
+    const waits = await until(
+      'it says what it waits for',
+      async () => (await dbops('runs', 'show', String(second!['id']), '--json')).records[0]?.['waitingFor'],
+    )
+    const said = await dbops('cancel', String(second!['id']), '--json')
+    const { rows } = await line.ledger.query(`select action, detail ->> 'state' as state from audit where subject = $1`, [second!['id']])
+    await dbops('cancel', String(first!['id']))
+    expect([waits, said.code, said.records[0]?.['state'], rows]).toEqual([
+      `lock vacuum, held by ${String(first!['id']).slice(-8)}`,
+      0,
+      'cancelled',
+      [{ action: 'cancel', state: 'queued' }],
+    ])
+  } finally {
+    await owner.query('ROLLBACK')
+  }
+})
+
+test('cancel of a run that has ended is refused', async () => {
+  const [run] = (await dbops(...vacuum, '--wait', '--json')).records
+  const { code, err } = await dbops('cancel', String(run!['id']))
+  expect([code, err]).toEqual([4, expect.stringMatching(/^dbops: run [0-9a-f]{8} has ended: succeeded\nhint: /)])
+})
+
+test('backups lists what has a manifest, in the promised keys', async () => {
+  await dbops('run', 'pg.dump', '--dump', 'users', '--wait')
+  const said = await dbops('backups', '--target', 'core', '--json')
+  const [{ kind, target, verified }] = said.records as [Record<string, unknown>]
+  expect([keysOf(said), { kind, target, verified }]).toEqual([
+    'id run target kind name operation store createdAt bytes files verified location'.split(' '),
+    { kind: 'dump', target: 'core', verified: null },
+  ])
+})
+
+test('backups show prints the lines that restore it, which stand in its manifest', async () => {
+  const [run] = (await dbops('run', 'pg.dump', '--dump', 'users', '--wait', '--json')).records
+  const [backup] = (await dbops('backups', '--json')).records.filter(one => one['run'] === run!['id'])
+  const { restore } = JSON.parse(readFileSync(`${fileURLToPath(String(backup!['location']))}/manifest.json`, 'utf8')) as {
+    restore: string[]
+  }
+  const { out } = await dbops('backups', 'show', String(backup!['id']).slice(-8))
+  expect(out).toContain(restore.map(command => `  ${command}`).join('\n'))
+})
+
+test('backups show --json has the manifest', async () => {
+  await dbops('run', 'pg.dump', '--dump', 'users', '--wait')
+  const [backup] = (await dbops('backups', '--json')).records
+  const said = await dbops('backups', 'show', String(backup!['id']), '--json')
+  expect([keysOf(said).at(-1), (said.records[0]!['manifest'] as { id: string }).id]).toEqual(['manifest', backup!['id']])
+})
+
+test('alerts tells what is wrong and who was told, in the promised keys', async () => {
+  await dbops('run', 'pg.vacuum', '--target', 'guest', '--tables', 'core.users', '--wait')
+  const [alert] = await until('somebody was told', async () => {
+    const { records } = await dbops('alerts', '--state', 'firing', '--json')
+    return (records[0]?.['deliveries'] as { state: string }[] | undefined)?.some(({ state }) => state === 'delivered') ? records : undefined
+  })
+  expect([Object.keys(alert!), Object.keys((alert!['deliveries'] as object[])[0]!).sort(), alert!['name'], alert!['state']]).toEqual([
+    'id name severity target operation state since deliveries'.split(' '),
+    ['at', 'channel', 'key', 'state'],
+    'vacuum_failed',
+    'firing',
+  ])
+})
+
+test('events are CloudEvents', async () => {
+  await dbops(...vacuum, '--wait')
+  const { records } = await dbops('events', '--since', '1h', '--json')
+  expect(records.at(-1)).toMatchObject({
+    specversion: '1.0',
+    type: 'io.axiom.dbops.vacuum_completed.v1',
+    subject: 'pg/core',
+    environment: 'test',
+  })
+})
+
+test('events --follow tells what is told, each once', async () => {
+  const child = spawn(process.execPath, [main, 'events', '--follow', '--json', '--limit', '1'], { env: { ...process.env, ...line.env } })
+  try {
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
+    await until('it tells the past', () => text)
+    const [run] = (await dbops(...vacuum, '--wait', '--json')).records
+    await until('it tells the event', () => text.includes(String(run!['id'])))
+    child.kill('SIGINT')
+    const code = await new Promise(done => child.once('close', done))
+    const ids = text
+      .trim()
+      .split('\n')
+      .map(one => (JSON.parse(one) as { id: string }).id)
+    expect([code, new Set(ids).size]).toEqual([0, ids.length])
+  } finally {
+    child.kill('SIGKILL')
+  }
+})
+
+test('status is one object of services, targets, queues, streams and next', async () => {
+  const said = await dbops('status', '--json')
+  const [{ services, targets, streams, next }] = said.records as [Record<string, Record<string, unknown>[]>]
+  expect([
+    said.records.length,
+    keysOf(said),
+    services!.map(({ app, ready }) => `${app} ${ready}`),
+    targets!.map(({ name }) => name),
+    streams!.map(({ name }) => name),
+    next!.map(({ schedule }) => schedule).sort(),
+  ]).toEqual([
+    1,
+    ['services', 'targets', 'queues', 'streams', 'next'],
+    ['alert-relay true', 'pg-maintainer true', 'scheduler true'],
+    ['core', 'guest'],
+    ['dbops:events'],
+    ['nightly', 'yearly'],
+  ])
+})
+
+test('status for people is one screen that begins with the environment', async () => {
+  const { out } = await dbops('status')
+  expect([out.split('\n').length < 50, out]).toEqual([
+    true,
+    expect.stringMatching(/^environment: test\n\nservices\n[^]*\ntargets\n[^]*\nqueues\n[^]*\nevents\n[^]*\nnext\n/),
+  ])
+})
+
+test('schedules has the next slots of each, in the promised keys', async () => {
+  const said = await dbops('schedules', '--json')
+  expect([keysOf(said), said.records.map(({ name }) => name), (said.records[0]!['next'] as string[]).length]).toEqual([
+    'name target task operation cron zone enabled next paused last'.split(' '),
+    ['nightly', 'yearly'],
+    5,
+  ])
+})
+
+test('workers are the services, with their lanes', async () => {
+  const said = await dbops('workers', '--json')
+  expect([keysOf(said), said.records.map(({ app, lanes }) => [app, lanes])]).toEqual([
+    'name app version catalogHash sameCatalog ready reasons address startedAt seenAt age lanes'.split(' '),
+    [
+      ['alert-relay', {}],
+      ['pg-maintainer', { heavy: 2, light: 4 }],
+      ['scheduler', {}],
+    ],
+  ])
+})
+
+test('pause is shown by schedules, and lifted by resume', async () => {
+  const paused = await dbops('pause', 'nightly', '--until', '2d', '--json')
+  const shown = (await dbops('schedules', '--json')).records.map(({ name, paused }) => [name, (paused as { scope: string } | null)?.scope])
+  const resumed = await dbops('resume', 'nightly', '--json')
+  expect([keysOf(paused), shown, resumed.records]).toEqual([
+    ['id', 'scope', 'name', 'until', 'actor'],
+    [
+      ['nightly', 'schedule'],
+      ['yearly', undefined],
+    ],
+    [{ scope: 'schedule', name: 'nightly', lifted: 1 }],
+  ])
+})
+
+test.each([
+  [['pause', 'nightly'], 'until when?'],
+  [['pause', 'nightli', '--until', '2h'], 'there is no schedule "nightli"\nhint: did you mean "nightly"?'],
+  [['pause', '--target', 'cora', '--until', '2h'], 'there is no target "cora"\nhint: did you mean "core"?'],
+  [['pause', '--task', 'pg.vacum', '--until', '2h'], 'there is no task "pg.vacum"\nhint: did you mean "pg.vacuum"?'],
+  [['pause', '--all', 'nightly', '--until', '2h'], 'more than one is named'],
+  [['pause', '--all', '--until', '2001-01-01T00:00'], '--until: "2001-01-01T00:00" is past'],
+  [['pause', '--all', '--until', 'soon'], '--until: "soon" is neither a duration nor a point in time'],
+])('%j is refused with 2', async (args, why) => {
+  const { code, err } = await dbops(...args)
+  expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`^dbops: ${RegExp.escape(why)}\n`))])
+})
+
+test('doctor tells what the maintainers found, and ends with 1 for an error', async () => {
+  const found = await until('the maintainer has looked', async () => {
+    const said = await dbops('doctor', '--config', line.configFile, '--json')
+    return said.records.some(({ area }) => area === 'target core') ? said : undefined
+  })
+  const healthy = found.records.filter(({ level }) => level === 'error')
+  const broken = await dbops('doctor', '--config', '/nonexistent.yaml', '--json')
+  expect([keysOf(found), healthy, found.code, broken.code]).toEqual([['area', 'level', 'what', 'hint'], [], 0, 1])
+})
+
+test('ends without a word when nobody reads any more', async () => {
+  const child = spawn(
+    'bash',
+    [
+      '-c',
+      `"$0" "$1" runs show "$2" --json | head -c 1 >/dev/null; echo "\${PIPESTATUS[0]}"`,
+      process.execPath,
+      main,
+      String((await dbops(...vacuum, '--wait', '--json')).records[0]!['id']),
+    ],
+    {
+      env: { ...process.env, ...line.env },
+    },
+  )
+  let [out, err] = ['', '']
+  child.stdout.on('data', (text: Buffer) => (out += text.toString()))
+  child.stderr.on('data', (text: Buffer) => (err += text.toString()))
+  await new Promise(done => child.once('close', done))
+  expect([out, err]).toEqual(['0\n', ''])
+})

@@ -1,0 +1,111 @@
+// What lines and tables look like: widths, colours, and events as sentences.
+import type { Envelope } from '@dbops/contract/envelope'
+import { expect, test } from 'vitest'
+import { ago, printer } from '../src/print.ts'
+import { sentence } from '../src/up/sentences.ts'
+import { worthSaying } from '../src/up/service-log.ts'
+import { wrap } from '../src/up/teller.ts'
+
+test('columns are as wide as their widest cell, and a Korean character is two wide', () => {
+  const columns = [
+    { head: 'name', of: (row: [string, number]) => row[0] },
+    { head: 'rows', of: (row: [string, number]) => row[1], right: true },
+  ]
+  expect(
+    written(print =>
+      print.rows(
+        [
+          ['창고', 7],
+          ['desk', 1234],
+        ],
+        columns,
+        'none',
+      ),
+    ),
+  ).toBe('NAME  ROWS\n창고     7\ndesk  1234\n')
+})
+
+test('on a terminal words have colours, elsewhere and under NO_COLOR they have none', () => {
+  const red = { head: 'x', of: () => 'bad', colour: () => 'red' as const }
+  expect([written(p => p.rows([1], [red], ''), true).includes('\u001b[31mbad'), written(p => p.rows([1], [red], ''))]).toEqual([
+    true,
+    'X\nbad\n',
+  ])
+})
+
+test('in JSON people get nothing and scripts one object a line', () => {
+  const text = written(
+    print => {
+      print.environment('dev')
+      print.line('for people')
+      print.rows([{ a: 1 }, { a: 2 }], [], 'none')
+    },
+    false,
+    true,
+  )
+  expect(text).toBe('{"a":1}\n{"a":2}\n')
+})
+
+test('long lines break between words, and a path stays whole', () => {
+  expect(wrap('a line and /a/path/longer/than/the/room here', 12)).toEqual(['a line and', '/a/path/longer/than/the/room', 'here'])
+})
+
+test('an age has one unit', () => {
+  const now = new Date('2026-01-01T12:00:00Z')
+  expect(['11:59:30', '11:50:00', '02:00:00'].map(time => ago(`2026-01-01T${time}Z`, now))).toEqual(['30s', '10m', '10h'])
+})
+
+test('a vacuum is told by its tables', () => {
+  const table = { table: 'core.event_outbox', seconds: 0.4, deadBefore: 60_213, deadAfter: 0 }
+  expect(sentence(ran({ task: 'pg.vacuum', state: 'succeeded', result: { tables: [table] } }))).toEqual({
+    subject: 'pg/core',
+    text: 'pg.vacuum core.event_outbox: 60,213 dead tuples → 0 in 0.4 s',
+    tone: 'good',
+  })
+})
+
+test('a task without a sentence of its own is told by the facts of its result', () => {
+  const result = { rows: 10_500, bytes: 49_152, verdict: 'whole', tables: ['a', 'b'], detail: {} }
+  expect(sentence(ran({ task: 'pg.other', state: 'succeeded', result })).text).toBe(
+    'pg.other:x: rows 10,500, bytes 48.0 KiB, verdict whole, tables 2 in 1.5s',
+  )
+})
+
+test('a failure has its cause and its hint', () => {
+  const error = { code: 'no_space', message: 'the store is full', hint: 'make room' }
+  expect(sentence(ran({ task: 'pg.other', state: 'timed_out', result: null, error }))).toEqual({
+    subject: 'pg/core',
+    text: 'pg.other:x timed out: the store is full',
+    hint: 'make room',
+    tone: 'odd',
+  })
+})
+
+test.each([
+  [
+    'a notification',
+    { level: 'critical', event: 'notification', channel: 'desk', message: 'm' },
+    { subject: 'alert desk', text: 'm', tone: 'bad' },
+  ],
+  ['what the stream tells', { level: 'error', event: 'backup_failed', message: 'm' }, undefined],
+  ['small talk', { level: 'info', event: 'run_started', message: 'm' }, undefined],
+  ['a warning', { level: 'warn', event: 'dead_letter', message: 'm', hint: 'h' }, { subject: 'app', text: 'm', hint: 'h', tone: 'odd' }],
+] as const)("of a service's log, %s is told or not", (_, line, said) => {
+  expect(worthSaying('app', line)).toEqual(said)
+})
+
+const ran = (facts: Record<string, unknown>) =>
+  ({
+    type: 'io.axiom.dbops.run_succeeded.v1',
+    subject: 'pg/core',
+    operation: 'pg.other:x',
+    severity: 'info',
+    data: { startedAt: '2026-01-01T00:00:00.000Z', finishedAt: '2026-01-01T00:00:01.500Z', ...facts },
+  }) as unknown as Envelope
+
+function written(say: (print: ReturnType<typeof printer>) => void, isTTY = false, json = false): string {
+  let text = ''
+  const out = { isTTY, write: (part: string) => Boolean((text += part)) }
+  say(printer({ json, out: out as unknown as NodeJS.WriteStream }))
+  return text
+}

@@ -1,0 +1,169 @@
+// `up` and `down` with real servers and services: readiness, one per home, what is started again, and that nothing is left however it ends.
+import { once } from 'node:events'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { startRedis } from '@dbops/servers/redis'
+import { until } from '@dbops/testing/until'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import type { UpFile } from '../src/home.ts'
+import { dbops, type Going, processesOf, start, temporaryHome } from './a-command.ts'
+
+const home = temporaryHome()
+const env = { DBOPS_HOME: home }
+let up: Going
+
+beforeAll(() => {
+  up = start(['up', '--no-sample'], { env })
+})
+
+afterAll(async () => {
+  if (processesOf(home).includes(up.pid)) {
+    up.process.kill('SIGTERM')
+    await up.ended
+  }
+  rmSync(dirname(home), { recursive: true, force: true })
+})
+
+test('the environment is the first line, and all four services become ready', async () => {
+  await up.says(/all services ready in .*s\n/)
+  expect([up.stdout().split('\n')[0], upFile().services.map(({ app }) => app)]).toEqual([
+    expect.stringMatching(/^environment: dev {2}no configuration, kept in /),
+    ['scheduler', 'pg-maintainer', 'redis-inspector', 'alert-relay'],
+  ])
+})
+
+test('what other terminals read of it is for its user alone', () => {
+  expect([statSync(join(home, 'up.json')).mode & 0o777, upFile().pid]).toEqual([0o600, up.pid])
+})
+
+test('each page that is told answers that its service is ready', async () => {
+  const pages = [...up.stdout().matchAll(/http:\S+\/health\/ready/g)].map(([page]) => page)
+  const answers = await Promise.all(pages.map(async page => (await fetch(page)).status))
+  expect(answers).toEqual([200, 200, 200, 200])
+})
+
+test('a second one on the same home is refused, and named is who has it', async () => {
+  const { code, stderr } = await dbops(['up', '--no-sample'], { env })
+  expect([code, stderr]).toEqual([
+    2,
+    `dbops: already running, pid ${up.pid}, on ${home}\nhint: stop it: ./dbops down; or use another home: DBOPS_HOME=/path ./dbops up\n`,
+  ])
+})
+
+test('a service that is killed is started again, and it is said', async () => {
+  const before = pidOf('scheduler')
+  process.kill(before, 'SIGKILL')
+  await up.says(/scheduler +ended \(SIGKILL\); started again in 500ms[\s\S]*scheduler +ready again/)
+  expect(pidOf('scheduler')).not.toBe(before)
+})
+
+test("the ledger's server that is killed is started again on its port, and the services recover", async () => {
+  const before = upFile().ledgerUrl
+  process.kill(serverOf('ledger'), 'SIGKILL')
+  await up.says(/ledger +PostgreSQL ended \(SIGKILL\); started again[\s\S]*PostgreSQL is there again/)
+  await until('every page says ready', async () => {
+    const pages = [...up.stdout().matchAll(/http:\S+\/health\/ready/g)].map(([page]) => page)
+    const answers = await Promise.all(
+      pages.map(page =>
+        fetch(page).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      ),
+    )
+    return answers.filter(ok => ok).length >= 3
+  })
+  expect(upFile().ledgerUrl).toBe(before)
+})
+
+test('Ctrl-C stops everything within 15 s and leaves no process', async () => {
+  const begun = performance.now()
+  up.process.kill('SIGINT')
+  const { code, stdout } = await up.ended
+  expect([code, performance.now() - begun < 15_000, processesOf(home), stdout.trimEnd().split('\n').at(-1)]).toEqual([
+    0,
+    true,
+    [],
+    expect.stringMatching(/everything has stopped$/),
+  ])
+})
+
+test('SIGKILL leaves no process either, and the next one starts on the same data', async () => {
+  const ledger = readFileSync(join(home, 'ledger.password'), 'utf8')
+  up = start(['up', '--no-sample'], { env })
+  await up.says(/all services ready/)
+  up.process.kill('SIGKILL')
+  await up.ended
+  await until('nothing is left', () => processesOf(home).length === 0, { within: 15_000 })
+  up = start(['up', '--no-sample'], { env })
+  await up.says(/all services ready/)
+  expect(upFile().ledgerUrl).toContain(ledger)
+})
+
+test('down stops it from another terminal and waits for its end', async () => {
+  const { code, stdout } = await dbops(['down'], { env })
+  expect([code, stdout, processesOf(home)]).toEqual([0, `environment: dev\nstopped (pid ${up.pid}, ${home})\n`, []])
+})
+
+test('a reader that goes away, as head does, stops it in order', async () => {
+  up = start(['up', '--no-sample'], { env })
+  await up.says(/starting scheduler/)
+  up.process.stdout?.destroy()
+  const [code] = (await once(up.process, 'exit')) as [number]
+  expect([code, processesOf(home)]).toEqual([0, []])
+})
+
+test('Ctrl-C while the servers are still starting leaves no process', async () => {
+  up = start(['up', '--no-sample'], { env })
+  await up.says(/ledger +PostgreSQL on/)
+  up.process.kill('SIGINT')
+  const { code } = await up.ended
+  expect([code, processesOf(home)]).toEqual([0, []])
+})
+
+test('an operations Redis that would evict is refused with the reason and the mend', async () => {
+  const { code, stderr } = await dbops(['up', '--no-sample'], { env: { ...env, DBOPS_REDIS_URL: inject('platformRedisUrl') } })
+  expect([code, stderr, processesOf(home)]).toEqual([
+    2,
+    'dbops: the operations Redis has maxmemory-policy allkeys-lru: under memory pressure it would delete queued work and events without a word\n' +
+      'hint: set maxmemory-policy noeviction, or use a Redis of its own\n',
+    [],
+  ])
+})
+
+test('a given server is used as it is and goes on when we stop', async () => {
+  const redis = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' } })
+  try {
+    up = start(['up', '--no-sample'], { env: { ...env, DBOPS_REDIS_URL: redis.url } })
+    await up.says(/all services ready/)
+    const { redisUrl } = upFile()
+    await dbops(['down'], { env })
+    expect([redisUrl, existsSync(`/proc/${redis.pid}`)]).toEqual([redis.url, true])
+  } finally {
+    await redis.stop()
+  }
+})
+
+test('a ledger that cannot be reached ends with 3', async () => {
+  const { code, stderr } = await dbops(['up', '--no-sample'], { env: { ...env, DBOPS_LEDGER_URL: 'postgres://a:b@127.0.0.1:1/c' } })
+  expect([code, stderr]).toEqual([3, expect.stringMatching(/^dbops: PostgreSQL at 127\.0\.0\.1:1 does not answer/)])
+})
+
+test('purging asks, and without a terminal wants --yes', async () => {
+  const { code, stderr } = await dbops(['down', '--purge'], { env })
+  expect([code, existsSync(join(home, 'ledger')), stderr]).toEqual([
+    2,
+    true,
+    `dbops: not done without an answer: Remove ${home} with the ledger, the sample, the logs and 0 backups (environment unknown)\nhint: say --yes\n`,
+  ])
+})
+
+test('purged, the home is gone', async () => {
+  const { code } = await dbops(['down', '--purge', '--yes'], { env })
+  expect([code, existsSync(home)]).toEqual([0, false])
+})
+
+const upFile = () => JSON.parse(readFileSync(join(home, 'up.json'), 'utf8')) as UpFile
+const pidOf = (app: string) => upFile().services.find(service => service.app === app)!.pid
+const serverOf = (folder: string) =>
+  (JSON.parse(readFileSync(join(home, `${folder}.claim`), 'utf8')) as { server: { pid: number } }).server.pid
