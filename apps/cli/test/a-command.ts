@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '@dbops/testing/until'
 
-const main = join(import.meta.dirname, '../src/main.ts')
+export const main = join(import.meta.dirname, '../src/main.ts')
 
 export interface Ended {
   code: number | null
@@ -72,6 +72,12 @@ export const processesOf = (home: string): number[] =>
     .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)
     .filter(pid => ['environ', 'cmdline'].some(file => read(`/proc/${pid}/${file}`).includes(home)))
     .map(Number)
+
+/** Those that are still there two seconds later; the watchdogs of what was stopped take a moment to see it. */
+export async function leftOf(home: string, within = 2_000): Promise<number[]> {
+  await until('nothing is left', () => processesOf(home).length === 0, { within }).catch(() => {})
+  return processesOf(home)
+}
 
 function read(file: string): string {
   try {

@@ -6,7 +6,7 @@ import { startRedis } from '@dbops/servers/redis'
 import { until } from '@dbops/testing/until'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import type { UpFile } from '../src/home.ts'
-import { dbops, type Going, processesOf, start, temporaryHome } from './a-command.ts'
+import { dbops, type Going, leftOf, processesOf, start, temporaryHome } from './a-command.ts'
 
 const home = temporaryHome()
 const env = { DBOPS_HOME: home }
@@ -80,7 +80,7 @@ test('Ctrl-C stops everything within 15 s and leaves no process', async () => {
   const begun = performance.now()
   up.process.kill('SIGINT')
   const { code, stdout } = await up.ended
-  expect([code, performance.now() - begun < 15_000, processesOf(home), stdout.trimEnd().split('\n').at(-1)]).toEqual([
+  expect([code, performance.now() - begun < 15_000, await leftOf(home), stdout.trimEnd().split('\n').at(-1)]).toEqual([
     0,
     true,
     [],
@@ -94,15 +94,15 @@ test('SIGKILL leaves no process either, and the next one starts on the same data
   await up.says(/all services ready/)
   up.process.kill('SIGKILL')
   await up.ended
-  await until('nothing is left', () => processesOf(home).length === 0, { within: 15_000 })
+  const left = await leftOf(home, 15_000)
   up = start(['up', '--no-sample'], { env })
   await up.says(/all services ready/)
-  expect(upFile().ledgerUrl).toContain(ledger)
+  expect([left, upFile().ledgerUrl.includes(ledger)]).toEqual([[], true])
 })
 
 test('down stops it from another terminal and waits for its end', async () => {
   const { code, stdout } = await dbops(['down'], { env })
-  expect([code, stdout, processesOf(home)]).toEqual([0, `environment: dev\nstopped (pid ${up.pid}, ${home})\n`, []])
+  expect([code, stdout, await leftOf(home)]).toEqual([0, `environment: dev\nstopped (pid ${up.pid}, ${home})\n`, []])
 })
 
 test('a reader that goes away, as head does, stops it in order', async () => {
@@ -110,7 +110,7 @@ test('a reader that goes away, as head does, stops it in order', async () => {
   await up.says(/starting scheduler/)
   up.process.stdout?.destroy()
   const [code] = (await once(up.process, 'exit')) as [number]
-  expect([code, processesOf(home)]).toEqual([0, []])
+  expect([code, await leftOf(home)]).toEqual([0, []])
 })
 
 test('Ctrl-C while the servers are still starting leaves no process', async () => {
@@ -118,12 +118,12 @@ test('Ctrl-C while the servers are still starting leaves no process', async () =
   await up.says(/ledger +PostgreSQL on/)
   up.process.kill('SIGINT')
   const { code } = await up.ended
-  expect([code, processesOf(home)]).toEqual([0, []])
+  expect([code, await leftOf(home)]).toEqual([0, []])
 })
 
 test('an operations Redis that would evict is refused with the reason and the mend', async () => {
   const { code, stderr } = await dbops(['up', '--no-sample'], { env: { ...env, DBOPS_REDIS_URL: inject('platformRedisUrl') } })
-  expect([code, stderr, processesOf(home)]).toEqual([
+  expect([code, stderr, await leftOf(home)]).toEqual([
     2,
     'dbops: the operations Redis has maxmemory-policy allkeys-lru: under memory pressure it would delete queued work and events without a word\n' +
       'hint: set maxmemory-policy noeviction, or use a Redis of its own\n',

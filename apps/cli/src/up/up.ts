@@ -32,6 +32,8 @@ export async function up({ options, print }: Context): Promise<void> {
   const teller = openTeller({ json: options.json ?? false, colour: (name, text) => print.colour(name, text) })
   const claim = await claimHome(home, teller)
   const stopping = stopOnSignal(teller)
+  // Nothing else holds this process while the ledger is away: neither children nor their pipes do.
+  const alive = setInterval(() => {}, 60_000)
   try {
     print.environment(plan.config.environment, `${plan.file ? shown(plan.file) : 'no configuration'}, kept in ${shown(home)}`)
     await run(home, plan, { yes: options.yes, teller, stopping })
@@ -40,6 +42,7 @@ export async function up({ options, print }: Context): Promise<void> {
     await new Promise(resolve => setImmediate(resolve))
     if (!stopping.signal.aborted) throw error
   } finally {
+    clearInterval(alive)
     rmSync(join(home, 'up.json'), { force: true })
     claim.release()
   }
