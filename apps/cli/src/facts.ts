@@ -9,7 +9,8 @@ type Facts = Record<string, unknown>
 export function factLines(value: unknown, room = 100): string[] {
   if (Array.isArray(value)) return listLines(value, room)
   if (!isFacts(value)) return [shown('', value)]
-  const entries = Object.entries(value)
+  const rank = byRank([value])
+  const entries = Object.entries(value).sort(([a], [b]) => rank(a, b))
   const short = entries.filter(([key, inner]) => isShort(key, inner, room))
   const names = Math.max(0, ...short.map(([key]) => width(words(key))))
   // What takes a line stands above what takes several.

@@ -8,6 +8,8 @@ export interface Column<Row> {
   of(row: Row): string | number | null | undefined
   colour?(row: Row): Colour | undefined
   right?: boolean
+  /** Left out where a terminal is too narrow; the last ones go first. */
+  wide?: boolean
 }
 
 export interface Print {
@@ -45,20 +47,13 @@ export function printer({ json = false, out = process.stdout }: { json?: boolean
     rows(rows, columns, none) {
       if (json) return rows.forEach(row => write(JSON.stringify(row)))
       if (!rows.length) return write(none)
-      const heads = columns.map(({ head, right }) => ({ text: head.toUpperCase(), colour: 'dim' as Colour | undefined, right }))
-      const cells = rows.map(row =>
-        columns.map(column => ({ text: String(column.of(row) ?? '–'), colour: column.colour?.(row), right: column.right })),
-      )
-      // What is left of a terminal's line is the last column's.
-      const others = columns.slice(0, -1).map((_, i) => Math.max(...[heads, ...cells].map(line => width(line[i]!.text))) + 2)
-      const left = out.isTTY ? Math.max(12, (out.columns || 80) - others.reduce((sum, one) => sum + one, 0)) : Infinity
-      for (const line of cells) line[line.length - 1]!.text = cut(line.at(-1)!.text, left)
-      const widths = columns.map((_, i) => Math.max(...[heads, ...cells].map(line => width(line[i]!.text))))
-      for (const line of [heads, ...cells])
+      const room = out.isTTY ? out.columns || 80 : Infinity
+      const lines = tableOf(rows, columns, room)
+      for (const line of lines)
         write(
           line
-            .map(({ text, colour: name, right }, i) => {
-              const space = ' '.repeat(widths[i]! - width(text))
+            .map(({ text, colour: name, right, room }, i) => {
+              const space = ' '.repeat(Math.max(0, room - width(text)))
               const shown = name ? colour(name, text) : text
               return right ? space + shown : i === line.length - 1 ? shown : shown + space
             })
@@ -66,6 +61,42 @@ export function printer({ json = false, out = process.stdout }: { json?: boolean
         )
     },
   }
+}
+
+interface Cell {
+  text: string
+  colour: Colour | undefined
+  right: boolean | undefined
+  /** Of its column. */
+  room: number
+}
+
+/** What the last column is left with before any other is left out for it. */
+const least = 24
+
+/** The heads and the rows, cut to `room` columns: first the wide ones are left out, then the last one is cut. */
+function tableOf<Row>(rows: Row[], columns: Column<Row>[], room: number): Cell[][] {
+  const all = columns.map(column => {
+    const texts = rows.map(row => String(column.of(row) ?? '–'))
+    return { column, texts, needs: Math.max(...[column.head, ...texts].map(width)) }
+  })
+  const before = () => all.slice(0, -1).reduce((sum, { needs }) => sum + needs + 2, 0)
+  for (let narrow = -1; before() + Math.min(least, all.at(-1)!.needs) > room; all.splice(narrow, 1)) {
+    narrow = all.slice(0, -1).findLastIndex(({ column }) => column.wide)
+    if (narrow < 0) break
+  }
+  const last = all.at(-1)!
+  last.texts = last.texts.map(text => cut(text, Math.max(last.column.head.length, room - before())))
+  const cell = (text: string, colour: Colour | undefined, { column, needs }: (typeof all)[number]): Cell => ({
+    text,
+    colour,
+    right: column.right,
+    room: needs,
+  })
+  return [
+    all.map(one => cell(one.column.head.toUpperCase(), 'dim', one)),
+    ...rows.map((row, i) => all.map(one => cell(one.texts[i]!, one.column.colour?.(row), one))),
+  ]
 }
 
 /** Columns on a terminal: Korean names take two for each character. */

@@ -4,8 +4,8 @@ import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
 import { lastOfSchedules } from '@dbops/ledger/runs'
 import { listSchedules, type ScheduleRow } from '@dbops/ledger/schedules'
 import type { Context } from './command.ts'
-import { away, clock, localZone, past, stamp } from './moment.ts'
-import { shortId } from './print.ts'
+import { away, clock, localZone, stamp } from './moment.ts'
+import { ago, shortId } from './print.ts'
 import { stateColour, stateWords } from './runs/run-record.ts'
 
 const slotsShown = 5
@@ -36,9 +36,11 @@ export async function schedules({ print, connect }: Context): Promise<void> {
     [
       { head: 'schedule', of: s => s.name, colour: s => (s.enabled ? 'bold' : 'dim') },
       { head: 'operation', of: s => s.operation },
-      { head: 'target', of: s => s.target },
+      { head: 'target', wide: true, of: s => s.target },
       { head: 'next', of: s => (s.next[0] ? clock(s.next[0], now) : s.enabled ? 'never' : 'disabled') },
-      ...(localZone === 'UTC' ? [] : [{ head: 'utc', of: (s: (typeof rows)[number]) => s.next[0] && clock(s.next[0], now, 'UTC') }]),
+      ...(localZone === 'UTC'
+        ? []
+        : [{ head: 'utc', wide: true, of: (s: (typeof rows)[number]) => s.next[0] && clock(s.next[0], now, 'UTC') }]),
       {
         head: 'in',
         of: s => (s.paused ? `paused until ${clock(s.paused.until, now)}` : s.next[0] && away(s.next[0], now)),
@@ -46,7 +48,7 @@ export async function schedules({ print, connect }: Context): Promise<void> {
       },
       {
         head: 'last',
-        of: s => s.last && `${stateWords(s.last.state)} ${shortId(s.last.id)}${s.last.slot ? `, ${past(s.last.slot, now)}` : ''}`,
+        of: s => s.last && `${stateWords(s.last.state)} ${shortId(s.last.id)}${s.last.slot ? `, ${ago(s.last.slot, now)} ago` : ''}`,
         colour: s => (s.last && stateColour(s.last.state)) || undefined,
       },
     ],

@@ -65,9 +65,9 @@ export async function workers({ print, connect }: Context): Promise<void> {
     [
       { head: 'service', of: w => w.name },
       { head: 'state', of: w => readyWords(w), colour: w => readyColour(w) },
-      { head: 'heard', of: w => `${ago(w.seenAt, now)} ago` },
-      { head: 'up', of: w => ago(w.startedAt, now), right: true },
-      { head: 'version', of: w => w.version },
+      { head: 'heard', wide: true, of: w => `${ago(w.seenAt, now)} ago` },
+      { head: 'up', wide: true, of: w => ago(w.startedAt, now), right: true },
+      { head: 'version', wide: true, of: w => w.version },
       {
         head: 'catalogue',
         of: w => `${w.catalogHash}${w.sameCatalog ? '' : ' differs'}`,

@@ -30,11 +30,11 @@ export const command = defineCommand({
       [
         { head: 'id', of: a => shortId(a.id), colour: () => 'bold' },
         { head: 'name', of: a => a.name },
-        { head: 'severity', of: a => a.severity },
+        { head: 'severity', wide: true, of: a => a.severity },
         { head: 'target', of: a => a.target },
         { head: 'operation', of: a => a.operation },
         { head: 'state', of: a => a.state, colour: a => (a.state === 'firing' ? 'red' : 'green') },
-        { head: 'since', of: a => clock(a.since, now) },
+        { head: 'since', wide: true, of: a => clock(a.since, now) },
         { head: 'ago', of: a => ago(a.since, now), right: true },
         { head: 'told', of: a => toldWords(a.deliveries) },
       ],

@@ -51,9 +51,9 @@ export const runColumns = (now: Date): Column<RunRecord>[] => [
   { head: 'operation', of: r => r.operation },
   { head: 'target', of: r => r.target },
   { head: 'state', of: r => stateWords(r.state), colour: r => stateColour(r.state) },
-  { head: 'at', of: r => clock(r.startedAt ?? r.queuedAt, now) },
+  { head: 'at', wide: true, of: r => clock(r.startedAt ?? r.queuedAt, now) },
   { head: 'ago', of: r => ago(r.finishedAt ?? r.startedAt ?? r.queuedAt, now), right: true },
-  { head: 'took', of: r => took(r, now), right: true },
+  { head: 'took', wide: true, of: r => took(r, now), right: true },
   { head: 'about', of: r => about(r) },
 ]
 

@@ -1,0 +1,245 @@
+// The commands where things are missing: no maintainer that would take a run, no scheduler, no ledger; and in `prod`.
+import { spawn } from 'node:child_process'
+import { toEnvelope } from '@dbops/contract/envelope'
+import { publish } from '@dbops/ledger/outbox'
+import { bear } from '@dbops/ledger/runs'
+import { type Line, startLine } from '@dbops/testing/line'
+import { until } from '@dbops/testing/until'
+import { v7 as uuidv7 } from 'uuid'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { dbops as anywhere, main, start } from './a-command.ts'
+import { onTheLine, type Said } from './on-the-line.ts'
+
+let line: Line
+let dbops: (...words: string[]) => Promise<Said>
+
+beforeAll(async () => {
+  line = await startLine(`
+environment: prod
+targets: { core: { engine: pg, url: "postgres://nobody@127.0.0.1:1/none" } }
+schedules: { nightly: { task: pg.vacuum, target: core, cron: "30 2 * * *", params: { tables: [core.users] } } }
+`)
+  dbops = onTheLine(line)
+  await line.start('apps/scheduler/src/main.ts')
+})
+afterAll(() => line?.close())
+
+const vacuum = ['run', 'pg.vacuum', '--tables', 'core.users']
+
+test('in prod nothing is done without an answer', async () => {
+  const { code, stderr } = await dbops(...vacuum)
+  expect([code, stderr]).toEqual([2, 'dbops: not done without an answer: run pg.vacuum (environment prod)\nhint: say --yes\n'])
+})
+
+test.each([[['pause', '--all', '--until', '2h']], [['resume', '--all']]])('in prod %j wants --yes', async words => {
+  const { code, stderr } = await dbops(...words)
+  expect([code, stderr.endsWith('hint: say --yes\n')]).toEqual([2, true])
+})
+
+test('--yes is the answer in advance, and the environment is the first line', async () => {
+  const { code, stdout } = await dbops(...vacuum, '--yes')
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^environment: prod\nrun [0-9a-f]{8}: pg\.vacuum:\w+ on core is queued\n/)])
+})
+
+test('a wait that times out ends with 5 and says how to go on', async () => {
+  const { code, stderr } = await dbops(...vacuum, '--timeout', '1s', '--yes')
+  expect([code, stderr]).toEqual([
+    5,
+    expect.stringMatching(/^dbops: the wait timed out: run [0-9a-f]{8} is queued.*\nhint: the run goes on: .*dbops cancel [0-9a-f]{8}\n$/),
+  ])
+})
+
+test('Ctrl-C ends the wait and not the run', async () => {
+  const waiting = start([...vacuum, '--wait', '--yes'], { env: line.env })
+  await waiting.says(/environment: prod/)
+  waiting.process.kill('SIGINT')
+  const { code, stderr } = await waiting.ended
+  expect([code, stderr]).toEqual([
+    5,
+    expect.stringMatching(/^dbops: not waited any longer: run [0-9a-f]{8} is queued.*\nhint: the run goes on/),
+  ])
+})
+
+test('a queued run is cancelled at once: event, history, audit', async () => {
+  const [run] = (await dbops(...vacuum, '--yes', '--json')).records
+  const id = String(run!['id'])
+  const said = await dbops('cancel', id, '--yes', '--json')
+  const { rows: audit } = await line.ledger.query('select action from audit where subject = $1', [id])
+  const { rows: history } = await line.ledger.query<{ event: string }>('select event from history where run = $1 order by n', [id])
+  expect([said.code, said.records[0]?.['state'], await line.events(id), audit, history.at(-1)?.event]).toEqual([
+    0,
+    'cancelled',
+    ['run_cancelled'],
+    [{ action: 'cancel' }],
+    'cancelled',
+  ])
+})
+
+test('--wait ends with 1 when the run is cancelled', async () => {
+  const waiting = start([...vacuum, '--wait', '--yes', '--key', 'cancelled', '--json'], { env: line.env })
+  const [run] = await until('it is there', async () => {
+    const { records } = await dbops(...vacuum, '--yes', '--key', 'cancelled', '--json')
+    return records.length ? records : undefined
+  })
+  await dbops('cancel', String(run!['id']), '--yes')
+  const { code, stdout } = await waiting.ended
+  expect([code, (JSON.parse(stdout) as { state: string }).state]).toEqual([1, 'cancelled'])
+})
+
+test('a run that puts back what another has changed is not cancelled', async () => {
+  const parent = await born({})
+  const recovery = await born({ mode: 'recover', parent, recovers: true })
+  const { code, stderr } = await dbops('cancel', recovery, '--yes')
+  expect([code, stderr]).toEqual([4, expect.stringMatching(/puts back what run [0-9a-f]{8} has changed; it is not cancelled\nhint: /)])
+})
+
+test('two runs that end alike are told apart by more of their ids', async () => {
+  const tail = 'abcd-00000000beef'
+  const [one, other] = [
+    `019a0000-0000-7000-8${tail.slice(1, 4)}-${tail.slice(5)}`,
+    `019b0000-0000-7000-8${tail.slice(1, 4)}-${tail.slice(5)}`,
+  ]
+  for (const id of [one, other]) await born({ id })
+  const { code, stderr } = await dbops('runs', 'show', '0000beef')
+  const whole = await dbops('runs', 'show', one, '--json')
+  expect([code, stderr, whole.records[0]?.['id']]).toEqual([
+    2,
+    `dbops: 0000beef is ambiguous: ${other} and ${one} end in it\nhint: give more of its end, or the whole\n`,
+    one,
+  ])
+})
+
+test.each([
+  ['an unknown run', ['runs', 'show', 'ffffffff'], 'there is no run ffffffff', './dbops runs shows them'],
+  ['too short an id', ['logs', 'beef'], '"beef" is no id of a run', 'its last 8 characters will do; ./dbops runs shows them'],
+  ['an unknown backup', ['backups', 'show', 'ffffffff'], 'there is no backup ffffffff', './dbops backups shows them'],
+  ['a misspelt state', ['runs', '--state', 'faild'], expect.stringMatching(/^--state: "faild" is not one of /), 'did you mean "failed"?'],
+  ['no number', ['runs', '--limit', 'many'], '--limit: "many" is no whole number from 1 to 10000', 'for example --limit 50'],
+  ['no time', ['runs', '--since', 'yesterday'], '--since: "yesterday" is neither a duration nor a point in time', expect.any(String)],
+])('%s ends with 2 and a hint', async (_, words, message, hint) => {
+  const { code, stderr } = await dbops(...words)
+  const [, said, hinted] = /^dbops: (.*)\nhint: (.*)\n$/.exec(stderr) ?? []
+  expect([code, said, hinted]).toEqual([2, message, hint])
+})
+
+test('a list of many is left quietly when nobody reads on', async () => {
+  const event = () =>
+    toEnvelope({
+      id: uuidv7(),
+      app: 'test',
+      event: 'catalog_mismatch',
+      subject: 'test',
+      operation: 'test',
+      environment: 'prod',
+      at: new Date(),
+      data: { service: 'a', mine: 'b', theirs: 'c'.repeat(1_000) },
+    })
+  await line.ledger.transaction(db => publish(db, Array.from({ length: 500 }, event)))
+  const child = spawn('bash', ['-c', '"$0" "$1" events --json --limit 1000 | head -1 | wc -l', process.execPath, main], {
+    env: { ...process.env, ...line.env },
+  })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (text: Buffer) => (out += text.toString()))
+  child.stderr.on('data', (text: Buffer) => (err += text.toString()))
+  await new Promise(done => child.once('close', done))
+  expect([out.trim(), err]).toEqual(['1', ''])
+})
+
+test('doctor ends with 1 where a service that must be there is not', async () => {
+  const { code, records } = await dbops('doctor', '--json')
+  const missing = records.filter(({ level }) => level === 'error').map(({ what }) => what)
+  expect([code, missing]).toEqual([1, ['no pg-maintainer is running', 'no alert-relay is running']])
+})
+
+test.each([
+  ['an unknown task', ['run', 'pg.vacum', '--tables', 'a.b'], 'there is no task "pg.vacum"', 'did you mean "pg.vacuum"?'],
+  ['no task', ['run'], 'which task?', './dbops run --help lists them; its name comes first'],
+  ['a missing flag', ['run', 'pg.vacuum'], '--tables is missing', 'for example: ./dbops run pg.vacuum --tables core.event_outbox'],
+  [
+    'a bad value',
+    ['run', 'pg.vacuum', '--tables', 'x'],
+    '--tables[0]: "x" is not of the right form',
+    expect.stringMatching(/^write schema\.table/),
+  ],
+  ['a misspelt flag', ['run', 'pg.vacuum', '--table', 'a.b'], "unknown option '--table'", 'did you mean --tables?'],
+  [
+    'a wait of no time',
+    ['run', 'pg.vacuum', '--tables', 'a.b', '--timeout', '5'],
+    '--timeout: "5" is no duration; write for example 30s, 15m or 7d',
+    undefined,
+  ],
+])('without any server: %s ends with 2', async (_, words, message, hint) => {
+  const { code, stderr } = await anywhere(words)
+  const [, said, hinted] = /^dbops: (.*)\n(?:hint: (.*)\n)?$/.exec(stderr) ?? []
+  expect([code, said, hinted]).toEqual([2, message, hint])
+})
+
+test('run --help lists the tasks with what they do', async () => {
+  const { stdout } = await anywhere(['run', '--help'])
+  expect(stdout).toMatch(/pg\.dump .*Dump [^]*pg\.vacuum .*Remove dead rows/)
+})
+
+test('the help of a task has its flags, defaults and an example that can be typed', async () => {
+  const { stdout } = await anywhere(['run', 'pg.vacuum', '--help'])
+  const words = [
+    '--tables <table>',
+    'required; again or',
+    '--no-analyze',
+    '(default true)',
+    '--dry-run',
+    './dbops run pg.vacuum --tables core.event_outbox --wait',
+  ]
+  expect(words.filter(word => !stdout.includes(word))).toEqual([])
+})
+
+test('no ledger at all ends with 3 and says how to name one', async () => {
+  const { code, stderr } = await anywhere(['runs'], { env: { DBOPS_HOME: line.folder } })
+  expect([code, stderr]).toEqual([
+    3,
+    expect.stringMatching(/^dbops: no ledger is known here\nhint: start one with \.\/dbops up, or name it/),
+  ])
+})
+
+test('a ledger that does not answer ends with 3', async () => {
+  const { code, stderr } = await anywhere(['status'], { env: { DBOPS_LEDGER_URL: 'postgres://me:secret@127.0.0.1:1/none' } })
+  expect([code, stderr]).toEqual([3, expect.stringMatching(/^dbops: the ledger at 127\.0\.0\.1:1 does not answer: .*\nhint: /)])
+})
+
+test('a command that no scheduler takes up ends with 3, and nothing is started', async () => {
+  const lonely = await startLine('environment: dev\n')
+  try {
+    const { code, stderr } = await anywhere(['run', 'pg.vacuum', '--tables', 'a.b', '--yes'], { env: lonely.env })
+    const { rows } = await lonely.ledger.query('select id from commands')
+    expect([code, stderr, rows]).toEqual([3, expect.stringMatching(/^dbops: no scheduler answered\nhint: /), []])
+  } finally {
+    await lonely.close()
+  }
+})
+
+/** A run that nobody will take. */
+async function born(over: { id?: string; mode?: 'do' | 'recover'; parent?: string; recovers?: boolean }): Promise<string> {
+  const id = over.id ?? uuidv7()
+  await bear(line.ledger, {
+    id,
+    task: 'pg.none',
+    engine: 'pg',
+    lane: 'heavy',
+    target: 'core',
+    mode: 'do',
+    cause: { kind: 'command' },
+    actor: 'tester',
+    operation: 'pg.none',
+    spec: { params: {}, entries: {} },
+    locks: [],
+    priority: 5,
+    notBefore: new Date(0),
+    validUntil: new Date(Date.now() + 3_600_000),
+    attempts: 1,
+    retry: 'never',
+    backoffMs: 0,
+    timeoutMs: 60_000,
+    recovers: false,
+    ...over,
+  })
+  return id
+}
