@@ -97,7 +97,8 @@ export async function toolFor(
   server: { major: number; version: string },
 ): Promise<{ path: string; version: string }> {
   const path = findTool(program, server.major)
-  const { stdout } = await run(path, ['--version'])
+  // Bounded: a program that hangs here (a dead network mount) would hang the attempt past its cancellation.
+  const { stdout } = await run(path, ['--version'], { timeout: 10_000, killSignal: 'SIGKILL' })
   const version = /(\d+(\.\d+)?\S*)/.exec(stdout)?.[1] ?? 'unknown'
   refuseOlder(program, version, server)
   return { path, version }
