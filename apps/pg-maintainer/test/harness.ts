@@ -146,10 +146,7 @@ export interface Ground {
 }
 
 /** A database of the test's own, with what `setup` makes in it. */
-export async function ground(
-  setup = '',
-  database?: { url: string; name: string; drop(): Promise<void> },
-): Promise<Ground> {
+export async function ground(setup = '', database?: { url: string; name: string; drop(): Promise<void> }): Promise<Ground> {
   const { url, name, drop } = database ?? (await freshDatabase())
   const clients: Client[] = []
   const roles: string[] = []
