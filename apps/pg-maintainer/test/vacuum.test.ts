@@ -143,6 +143,41 @@ describe('pg.vacuum', () => {
     await expect(once(vacuum, place.url, outbox)).rejects.toMatchObject({ code: '55P03' })
   })
 
+  describe('that takes long', () => {
+    // 400 pages, and a tenth of a second for every second one.
+    const slow = async () => {
+      const place = await made(`
+        CREATE SCHEMA core;
+        CREATE TABLE core.outbox (note text) WITH (autovacuum_enabled = off, fillfactor = 10);
+        INSERT INTO core.outbox SELECT repeat('x', 400) FROM generate_series(1, 400);
+        DELETE FROM core.outbox;`)
+      await place.sql(`ALTER DATABASE ${place.name} SET vacuum_cost_delay = 100; ALTER DATABASE ${place.name} SET vacuum_cost_limit = 2`)
+      return place
+    }
+
+    test('shows how far it is', async () => {
+      const { url } = await slow()
+      const tried = await attempt(vacuum, url, outbox)
+      const running = carryOut(vacuum, tried)
+      await until('it told of blocks', () => tried.progress.find(line => / blocks core\.outbox: \w+/.test(line)))
+      tried.abort.abort(new Error('enough'))
+      await expect(running).rejects.toThrow('enough')
+      await tried.close()
+    })
+
+    test('stops on the server when it is cancelled', async () => {
+      const { url, sql } = await slow()
+      const tried = await attempt(vacuum, url, outbox)
+      const running = carryOut(vacuum, tried)
+      running.catch(() => undefined)
+      await until('it runs', async () => (await sql(`SELECT FROM pg_stat_progress_vacuum WHERE datname = current_database()`)).length)
+      tried.abort.abort(new Error('cancelled'))
+      await expect(running).rejects.toThrow('cancelled')
+      await tried.close()
+      expect(await sql(`SELECT FROM pg_stat_activity WHERE application_name = $1`, [tried.name])).toEqual([])
+    })
+  })
+
   test('a partitioned table is taken apart into its partitions, and analyzed as a whole', async () => {
     const place = await made(`
       CREATE SCHEMA core;

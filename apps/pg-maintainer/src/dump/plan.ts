@@ -69,10 +69,13 @@ function refuseParents({ parents }: Closure): void {
   })
 }
 
-// pg_dump locks every table whose definition it writes, which takes the right to read it, and reads the state of every sequence.
+// pg_dump locks every table whose definition it writes, which takes the right to read it, and reads the state of every sequence, those of
+// extensions too where they count for rows of ours.
 function refuseUnreadable({ tables }: Catalogue, included: Table[]): void {
   const mine = new Set(included.map(({ oid }) => oid))
-  const needed = tables.filter(({ oid, kind, extension }) => mine.has(oid) || (['r', 'p', 'S'].includes(kind) && !extension))
+  const needed = tables.filter(
+    ({ oid, kind, extension, isConfig }) => mine.has(oid) || (['r', 'p', 'S'].includes(kind) && (!extension || (kind === 'S' && isConfig))),
+  )
   const closed = needed.filter(({ readable }) => !readable)
   if (!closed.length) return
   const what = closed.map(table => `${showTable(table)}${table.kind === 'S' ? ` (${kinds.S!})` : ''}`)

@@ -20,7 +20,9 @@ export function restoreLines(database: string, shape: DatabaseShape, extensions:
     `createdb --template=template0 --encoding=${quoted(shape.encoding)} ${locale(shape)} "$DB"`,
     // pg_cron can only live in one database of a server, and would run its jobs from the copy.
     ...(hasCron
-      ? [`pg_restore --list ${dumpFile} | grep -Ev ' (EXTENSION - |EXTENSION )pg_cron| (- SCHEMA|ACL) cron ' > without-pg_cron.list`]
+      ? [
+          `pg_restore --list ${dumpFile} | grep -Ev ' (EXTENSION - |EXTENSION )pg_cron| (- SCHEMA|ACL|TABLE DATA|SEQUENCE SET) cron ' > without-pg_cron.list`,
+        ]
       : []),
     `pg_restore --exit-on-error${hasCron ? ' --use-list=without-pg_cron.list' : ''}${shape.hasTablespaces ? ' --no-tablespaces' : ''} --dbname="$DB" ${dumpFile}`,
     `${psql} --command='ANALYZE'`,
