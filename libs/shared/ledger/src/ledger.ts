@@ -1,6 +1,7 @@
 // The connection to the ledger: a small pool for statements, one session that listens, migrations at the start. The nouns live in files of their own.
+import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, type ClientConfig, Pool, types as parsers } from 'pg'
+import { Client, type ClientConfig, Pool, types as parsers, type QueryConfig } from 'pg'
 import { migrate } from './migrate.ts'
 
 // Our bigints (fences, orders, sizes) stay far below 2^53, so they are plain numbers here. Set per client: the maintained databases keep pg's defaults.
@@ -67,7 +68,7 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
   const { rows } = await pool.query<{ id: string }>('select id from installation')
   return {
     installation: rows[0]!.id,
-    query: (sql, values) => pool.query(sql, values) as never,
+    query: (sql, values) => pool.query(prepared(sql, values)) as never,
     listen: (channel, heard) => ears.listen(channel, heard),
     now: async () => (await pool.query<{ now: Date }>('select clock_timestamp() as now')).rows[0]!.now,
     close: async () => {
@@ -79,7 +80,7 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
       let broken: Error | undefined
       try {
         await client.query('begin')
-        const result = await work(client)
+        const result = await work({ query: (sql, values) => client.query(prepared(sql, values)) as never })
         await client.query('commit')
         return result
       } catch (error) {
@@ -90,6 +91,16 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
       }
     },
   }
+}
+
+// A statement with values is prepared once per session, under a name of its own: planning these takes several times as long as running them. Their texts are
+// constants, so a session keeps as many plans as there are statements in this package.
+const names = new Map<string, string>()
+function prepared(text: string, values?: unknown[]): QueryConfig {
+  if (!values) return { text }
+  let name = names.get(text)
+  if (!name) names.set(text, (name = createHash('sha256').update(text).digest('base64url').slice(0, 16)))
+  return { name, text, values }
 }
 
 /** True when the ledger could not be reached or went away: wait and try again; anything else is a real error. */
