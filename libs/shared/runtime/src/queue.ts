@@ -24,10 +24,12 @@ export interface Offers {
 export function openOffers(redis: Redis): Offers {
   const queues = new Map<string, Queue<Offer>>()
   const queueOf = (name: string) => {
-    const known = queues.get(name) ?? new Queue<Offer>(name, { connection: redis, prefix, skipVersionCheck: true })
-    known.on('error', () => undefined)
-    queues.set(name, known)
-    return known
+    const known = queues.get(name)
+    if (known) return known
+    const queue = new Queue<Offer>(name, { connection: redis, prefix, skipVersionCheck: true })
+    queue.on('error', () => undefined)
+    queues.set(name, queue)
+    return queue
   }
   return {
     offer: async (name, offers) =>
