@@ -26,7 +26,7 @@ export async function events({ options, print, connect }: Context): Promise<void
   // Heard from before the look back on, so that nothing falls between the two.
   const meanwhile: Envelope[] = []
   let hear: (ce: Envelope) => unknown = ce => meanwhile.push(ce)
-  const unfollow = options['follow'] ? await follow(ledger, ce => hear(ce)) : undefined
+  const unfollow = options['follow'] ? await follow(ledger, async ce => void hear(ce)) : undefined
   const past = since
     ? await eventsSince(ledger, momentBefore('--since', since, await ledger.now()), limit)
     : await recent(ledger, { limit })

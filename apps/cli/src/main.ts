@@ -12,4 +12,7 @@ for (const stream of [process.stdout, process.stderr])
     if (!process.emit('SIGHUP', 'SIGHUP')) process.exit(0)
   })
 
-process.exit(await runProgram(process.argv.slice(2)))
+const exit = await runProgram(process.argv.slice(2))
+// A pipe takes 64 KiB at once: what its reader has not taken yet would be lost with the process.
+for (const stream of [process.stdout, process.stderr]) await new Promise(taken => stream.write('', taken))
+process.exit(exit)

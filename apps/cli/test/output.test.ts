@@ -25,6 +25,19 @@ test('columns are as wide as their widest cell, and a Korean character is two wi
   ).toBe('NAME  ROWS\n창고     7\ndesk  1234\n')
 })
 
+test('a narrow terminal leaves out what is declared wide, then cuts the last column', () => {
+  const columns = [
+    { head: 'id', of: () => '8f3a91c2' },
+    { head: 'born', wide: true, of: () => '2026-01-01 12:00' },
+    { head: 'about', of: () => 'the store is full, as it has been since yesterday' },
+  ]
+  const lines = (width: number) => written(print => print.rows([1], columns, 'none'), true, false, width).split('\n')
+  expect([lines(60)[1], lines(40)[1]]).toEqual([
+    '8f3a91c2  2026-01-01 12:00  the store is full, as it has be…',
+    '8f3a91c2  the store is full, as it has …',
+  ])
+})
+
 test('on a terminal words have colours, elsewhere and under NO_COLOR they have none', () => {
   const red = { head: 'x', of: () => 'bad', colour: () => 'red' as const }
   expect([written(p => p.rows([1], [red], ''), true).includes('\u001b[31mbad'), written(p => p.rows([1], [red], ''))]).toEqual([
@@ -103,9 +116,9 @@ const ran = (facts: Record<string, unknown>) =>
     data: { startedAt: '2026-01-01T00:00:00.000Z', finishedAt: '2026-01-01T00:00:01.500Z', ...facts },
   }) as unknown as Envelope
 
-function written(say: (print: ReturnType<typeof printer>) => void, isTTY = false, json = false): string {
+function written(say: (print: ReturnType<typeof printer>) => void, isTTY = false, json = false, columns = 80): string {
   let text = ''
-  const out = { isTTY, write: (part: string) => Boolean((text += part)) }
+  const out = { isTTY, columns, write: (part: string) => Boolean((text += part)) }
   say(printer({ json, out: out as unknown as NodeJS.WriteStream }))
   return text
 }

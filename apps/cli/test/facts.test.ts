@@ -1,0 +1,37 @@
+// Facts of tasks that the command line has never heard of, as people read them.
+import { expect, test } from 'vitest'
+import { factLines } from '../src/facts.ts'
+
+test('a list of things is a table, its name first, before before after', () => {
+  const tables = [
+    { deadAfter: 0, deadBefore: 60_213, table: 'core.event_outbox', holders: [] },
+    { deadAfter: 12, deadBefore: 9, table: 'core.cases', holders: [] },
+  ]
+  expect(factLines({ tables })).toEqual([
+    'tables',
+    '  table              dead before  dead after',
+    '  core.event_outbox       60,213           0',
+    '  core.cases                   9          12',
+  ])
+})
+
+test('a table that is wider than the room is told thing by thing', () => {
+  expect(factLines([{ table: 'core.event_outbox', note: 'held back' }], 20)).toEqual(['- table  core.event_outbox', '  note   held back'])
+})
+
+test('numbers wear their unit, and those that name something have no thousands', () => {
+  expect(factLines({ bytesAfter: 49_152, timeoutMs: 90_000, pid: 16_384, rows: 16_384 })).toEqual([
+    'bytes after  48.0 KiB',
+    'pid          16384',
+    'rows         16,384',
+    'timeout ms   1m 30s',
+  ])
+})
+
+test('what takes a line stands above what takes several, and nothing is none', () => {
+  expect(factLines({ deep: { a: 1 }, empty: [], isWhole: true })).toEqual(['empty     none', 'is whole  yes', 'deep', '  a  1'])
+})
+
+test('a list that is too long for its line has a line for each', () => {
+  expect(factLines({ tables: ['core.tenants', 'core.users'] }, 20)).toEqual(['tables', '  core.tenants', '  core.users'])
+})
