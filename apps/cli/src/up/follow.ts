@@ -6,14 +6,14 @@ import { recent } from '@dbops/ledger/outbox'
 /** Numbers are given before a transaction commits, so a lower one may appear after a higher one: we look back this far. */
 const lookBack = 200
 
-/** Calls `heard` in the order of the numbers. Returns the way to stop, which looks once more. */
-export async function follow(ledger: Ledger, heard: (ce: Envelope) => void): Promise<() => Promise<void>> {
+/** Calls `heard` in the order of the numbers, one after the other. Returns the way to stop, which looks once more. */
+export async function follow(ledger: Ledger, heard: (ce: Envelope) => unknown): Promise<() => Promise<void>> {
   const seen = new Set<number>()
   let last = 0
   const look = async (tell: boolean) => {
     const rows = await recent(ledger, { after: Math.max(0, last - lookBack), limit: tell ? 10_000 : lookBack })
     for (const { n, ce } of rows) {
-      if (tell && !seen.has(n)) heard(ce)
+      if (tell && !seen.has(n)) await heard(ce)
       seen.add(n)
       last = Math.max(last, n)
     }

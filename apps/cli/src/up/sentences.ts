@@ -15,11 +15,12 @@ interface RunFacts {
   error: Failure | null
 }
 
-export function sentence(ce: Envelope): Said {
+/** `location`: of the artifact that the run has made. */
+export function sentence(ce: Envelope, location?: string): Said {
   const event = signalOf(ce.type)
   const { subject } = ce
   const data = ce.data as Partial<RunFacts> & { probe?: string; schedule?: string; slots?: number; reason?: string }
-  if (data.task && data.state) return { subject, ...ofRun(ce.operation, data as RunFacts) }
+  if (data.task && data.state) return { subject, ...ofRun(ce.operation, data as RunFacts, location) }
   if (data.probe) {
     if (data.error) return { subject, text: `${event}: ${data.error.message}`, hint: data.error.hint, tone: 'bad' }
     return { subject, text: `${event}`, tone: 'good' }
@@ -30,12 +31,11 @@ export function sentence(ce: Envelope): Said {
   return { subject, text, tone: toneOf(ce) }
 }
 
-function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
+function ofRun(operation: string, run: RunFacts, location?: string): Omit<Said, 'subject'> {
   const { task, state, error, result } = run
   if (state === 'succeeded') {
-    const told =
-      result && results[task] ? `${task} ${results[task](result)}` : `${operation}: ${(result && facts(result)) || 'done'}${took(run)}`
-    return { text: told, tone: 'good' }
+    const told = (result && results[task]?.(result, operation)) ?? `${operation}: ${(result && facts(result)) || 'done'}${took(run)}`
+    return { text: location ? `${told} → ${location}` : told, tone: 'good' }
   }
   const word = state === 'queued' ? 'was lost and goes on elsewhere' : state.replace('_', ' ')
   return {
@@ -45,12 +45,16 @@ function ofRun(operation: string, run: RunFacts): Omit<Said, 'subject'> {
   }
 }
 
+type Tell = (result: Record<string, unknown>, operation: string) => string
+
 /** Of the tasks whose results deserve more than their own words. */
-const results: Record<string, (result: Record<string, unknown>) => string> = {
+const results: Record<string, Tell> = {
   'pg.vacuum': ({ tables }) =>
     (tables as { table: string; seconds: number; deadBefore: number; deadAfter: number }[])
-      .map(t => `${t.table}: ${count(t.deadBefore)} dead tuples → ${count(t.deadAfter)} in ${t.seconds} s`)
+      .map(t => `pg.vacuum ${t.table}: ${count(t.deadBefore)} dead tuples → ${count(t.deadAfter)} in ${t.seconds} s`)
       .join(', '),
+  'pg.dump': ({ tables, rows, bytes }, operation) =>
+    `${operation.replace(':', ' ')}: ${count(tables)} tables, ${count(rows)} rows, ${formatSize(bytes as number)}`,
 }
 
 /** The plain facts of a result: `tables 5, rows 10,500`. */
@@ -68,4 +72,4 @@ const took = ({ startedAt, finishedAt }: RunFacts) =>
 
 const toneOf = ({ severity }: Envelope): Tone => (severity === 'info' ? 'plain' : severity === 'warning' ? 'odd' : 'bad')
 
-const count = (n: number) => n.toLocaleString('en')
+const count = (n: unknown) => Number(n).toLocaleString('en')

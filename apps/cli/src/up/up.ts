@@ -2,7 +2,9 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { formatDuration } from '@dbops/contract/duration'
-import { openLedger } from '@dbops/ledger/ledger'
+import { type Envelope, signalOf } from '@dbops/contract/envelope'
+import { listArtifacts } from '@dbops/ledger/artifacts'
+import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { type Config, readConfig } from '@dbops/runtime/config'
 import { type App, resolveFor } from '@dbops/runtime/config-owners'
 import { type ConfigError, ConfigProblem } from '@dbops/runtime/config-problem'
@@ -98,9 +100,9 @@ async function run(home: string, plan: Plan, { yes, teller, stopping }: Running)
     await mustNotEvict(servers.redisUrl)
     registerSecret(servers.ledgerUrl)
     const ledger = await openLedger({ url: servers.ledgerUrl, name: `up:${process.pid}`, sessions: 1 })
-    const unfollow = await follow(ledger, ce => {
+    const unfollow = await follow(ledger, async ce => {
       teller.event(ce)
-      teller.say(sentence(ce), new Date(ce.time))
+      teller.say(sentence(ce, await locationOf(ledger, ce)), new Date(ce.time))
     })
     try {
       await serve({ home, plan, servers, teller, stopping, begun, file })
@@ -166,6 +168,13 @@ function tellReady(teller: Teller, services: Services, begun: number, { withSamp
       text: 'to come within two minutes: a vacuum of the outbox, a backup, and a planted fault that heals: the store "late" is away for a minute',
     })
   teller.say({ subject: 'up', text: 'in another terminal: ./dbops status, ./dbops runs, ./dbops backups. Ctrl-C stops everything' })
+}
+
+/** Where the backup is that an event tells of; undefined for an event of something else, and while the ledger is away. */
+async function locationOf(ledger: Ledger, { type, runid }: Envelope): Promise<string | undefined> {
+  if (signalOf(type) !== 'backup_completed') return undefined
+  const newest = await listArtifacts(ledger, { limit: 20 }).catch(() => [])
+  return newest.find(({ run }) => run === runid)?.location
 }
 
 interface Stopping {
