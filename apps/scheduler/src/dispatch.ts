@@ -29,9 +29,8 @@ export function dispatching(service: Service): void {
     every: 1_000,
     wake: 'dbops_queued',
     turn: async () => {
-      const now = await ledger.now()
       const chosen = await ledger.transaction(async db => {
-        const found = await runs.dispatch(db, perQueue, run =>
+        const found = await runs.dispatch(db, perQueue, (run, now) =>
           judge({ task: run.task, target: run.target, window: run.spec.window }, config, now),
         )
         for (const { run, verdict } of found?.refused ?? []) {

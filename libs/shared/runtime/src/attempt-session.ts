@@ -17,10 +17,9 @@ export async function openSession<Verbs>(a: Attempt<Verbs>, log: RunLog): Promis
     log.add('info', `ended the sessions of lost attempts (fences ${lost.join(', ')})`)
   }
   await a.lease.guard()
-  const locks = a.run.mode === 'plan' ? [] : await untilLedger(a, () => runs.heldLocks(a.service.ledger, a.run.id))
   const session = await a.driver.open(a.target, {
     name,
-    locks,
+    locks: a.locks,
     signal: a.abort.signal,
     guard: () => a.lease.guard(),
     onLost: error => a.abort.abort(error),

@@ -3,20 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '@dbops/artifacts/store'
 import type { Proof, Task } from '@dbops/contract/task'
 import { isConnectionProblem } from '@dbops/ledger/ledger'
-import type { Run } from '@dbops/ledger/runs'
+import type { Besides, Run } from '@dbops/ledger/runs'
 import type { EngineDriver, OpenTarget } from './engine.ts'
 import { type Lease, Superseded } from './leases.ts'
 import type { Service } from './service.ts'
 
-export interface Attempt<Verbs> {
+export interface Attempt<Verbs> extends Besides {
   service: Service
   driver: EngineDriver<Verbs>
   task: Task<Verbs>
   run: Run
   target: OpenTarget | null
   store: () => Promise<Store>
-  /** Fences on this target whose sessions may still live. */
-  lostFences: number[]
   lease: Lease
   abort: AbortController
 }

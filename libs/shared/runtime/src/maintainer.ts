@@ -118,7 +118,7 @@ async function work<Verbs>(
     runs.claim(db, { run: id, dispatch, key: randomUUID(), worker: service.name, tasks: [...tasks.keys()], leaseMs: service.timers.lease }),
   )
   if (claimed.kind !== 'claimed') return
-  const { run, lostFences } = claimed
+  const { run, lostFences, locks, lastLine } = claimed
   const abort = Abort.with(service.signal)
   const lease = new Lease(run.fence!, sentAt, service.timers.lease, abort.controller)
   const letGo = leases.hold(lease)
@@ -133,6 +133,8 @@ async function work<Verbs>(
       target,
       store: () => storeOf(service, run),
       lostFences,
+      locks,
+      lastLine,
       lease,
       abort: abort.controller,
     })

@@ -4,7 +4,6 @@ import { Permanent } from '@dbops/contract/failure'
 import type { SignalName } from '@dbops/contract/signals'
 import type { Task } from '@dbops/contract/task'
 import { isOpen, nextClosing } from '@dbops/contract/windows'
-import { lastLine } from '@dbops/ledger/logs'
 import * as runs from '@dbops/ledger/runs'
 import { type Attempt, NotProven, TimedOut, untilLedger, WindowClosed } from './attempt.ts'
 import { adoptEarlier, placeOfAttempt, seal } from './attempt-artifacts.ts'
@@ -19,7 +18,7 @@ import { openRunLog, type RunLog } from './run-log.ts'
 /** Runs the attempt to its end in the ledger. Never throws: what went wrong is in the run, or this attempt was superseded and has nothing to say. */
 export async function runAttempt<Verbs>(a: Attempt<Verbs>): Promise<void> {
   const { service, run } = a
-  const log = openRunLog(service.ledger, run.id, await lastLine(service.ledger, run.id).catch(() => 0))
+  const log = openRunLog(service.ledger, run.id, a.lastLine)
   const timeout = setTimeout(
     () => a.abort.abort(new TimedOut(`it did not end within its timeout of ${run.timeoutMs / 1_000} s`)),
     Math.min(run.timeoutMs, run.validUntil.getTime() - Date.now(), 2 ** 31 - 1),

@@ -93,14 +93,21 @@ export async function startService(app: App, main: (service: Service) => Promise
         message,
       )
     }
-    process.exit(
-      error instanceof ConfigProblem || (error instanceof Problem && ['ledger_newer', 'bad_option'].includes(error.code)) ? 2 : 1,
-    )
+    process.exit(error instanceof ConfigProblem || ['ledger_newer', 'bad_option'].includes(failureOf(error).code) ? 2 : 1)
+  }
+}
+
+function readOptions() {
+  try {
+    return parseArgs({ options, strict: true }).values
+  } catch (error) {
+    const known = Object.keys(options).map(option => `--${option}`)
+    throw new Problem((error as Error).message, { code: 'bad_option', hint: `known are ${known.join(', ')}` })
   }
 }
 
 async function run(app: App, name: string, log: Log, main: (service: Service) => Promise<void>) {
-  const { values } = parseArgs({ options, strict: true })
+  const values = readOptions()
   const config = readConfig(values.config)
   // Everything that this service owns must open now: a secret that is missing at three in the morning is found out too late.
   const [fault, ...more] = resolveFor(app, config)

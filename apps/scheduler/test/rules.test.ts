@@ -1,0 +1,90 @@
+// The pure decisions of the scheduler: which due slot is run, what may begin now, and what becomes of a run whose process is gone.
+import { expect, test } from 'vitest'
+import { judge } from '../src/policy.ts'
+import { fate } from '../src/reap.ts'
+import { choose } from '../src/tick.ts'
+
+const at = (time: string) => new Date(`2026-11-25T${time}Z`)
+const lease = 30_000
+const hour = 3_600_000
+
+test.each([
+  [
+    'latest runs the last slot after an outage and skips those before it',
+    'latest',
+    '12:40:00',
+    ['12:00:00', '12:30:00'],
+    '12:30:00',
+    ['12:00:00'],
+  ],
+  [
+    'latest runs nothing when the last slot is past its catch-up',
+    'latest',
+    '14:00:00',
+    ['12:00:00', '12:30:00'],
+    undefined,
+    ['12:00:00', '12:30:00'],
+  ],
+  ['skip runs a slot that is on time', 'skip', '12:00:01', ['12:00:00'], '12:00:00', []],
+  ['skip runs a slot that is less than a lease late: a scheduler was restarted', 'skip', '12:00:29', ['12:00:00'], '12:00:00', []],
+  ['skip skips what fell due in an outage', 'skip', '12:01:00', ['12:00:00'], undefined, ['12:00:00']],
+] as const)('misfire %s', (_, misfire, now, due, run, skipped) => {
+  const chosen = choose(due.map(at), { misfire, catchUpMs: hour }, at(now), lease)
+  expect(chosen).toEqual({ run: run && at(run), skipped: skipped.map(at) })
+})
+
+const rules = {
+  zone: 'Asia/Seoul',
+  windows: { night: { from: '00:00', to: '06:00' } },
+  blackouts: [{ from: '2026-12-31T22:00', to: '2027-01-01T06:00', reason: 'year end', targets: ['core'], except: ['pg.dump'] }],
+}
+test.each([
+  ['inside its window', { window: { name: 'night' } }, '2026-11-25T02:00+09:00', { verdict: 'allow' }],
+  [
+    'outside its window it waits for the opening',
+    { window: { name: 'night' } },
+    '2026-11-25T07:00+09:00',
+    { verdict: 'wait', rule: 'window', until: new Date('2026-11-26T00:00+09:00') },
+  ],
+  [
+    'in a blackout it waits for the end',
+    {},
+    '2026-12-31T23:00+09:00',
+    { verdict: 'wait', rule: 'blackout', until: new Date('2027-01-01T06:00+09:00') },
+  ],
+  ['a task that the blackout excepts', { task: 'pg.dump' }, '2026-12-31T23:00+09:00', { verdict: 'allow' }],
+  ['a target that the blackout does not name', { target: 'other' }, '2026-12-31T23:00+09:00', { verdict: 'allow' }],
+  ['as the blackout ends', {}, '2027-01-01T06:00+09:00', { verdict: 'allow' }],
+])('policy: %s', (_, question, now, verdict) => {
+  expect(judge({ task: 'pg.vacuum', target: 'core', ...question }, rules, new Date(now))).toMatchObject(verdict)
+})
+
+const lost = {
+  cancelAsked: null,
+  cancelActor: null,
+  validUntil: at('18:00:00'),
+  retry: 'restart',
+  guarded: true,
+  attempt: 1,
+  attempts: 3,
+  losses: 0,
+  backoffMs: 30_000,
+  worker: 'w',
+  mode: 'do',
+} as const
+test.each([
+  ['the first loss is tried again at once', {}, { to: 'queued', after: 0 }],
+  ['the second loss backs off', { losses: 1, attempt: 2 }, { to: 'queued', after: expect.toSatisfy((ms: number) => ms > 100_000) }],
+  ['a cancellation that nobody could obey', { cancelAsked: at('11:00:00') }, { to: 'cancelled' }],
+  ['past its deadline', { validUntil: at('11:00:00') }, { to: 'timed_out' }],
+  ['never repeated, and it had begun to act', { retry: 'never' }, { to: 'failed', error: { code: 'outcome_unknown' } }],
+  ['never repeated, and it had not begun', { retry: 'never', guarded: false }, { to: 'queued' }],
+  ['its last attempt', { attempt: 3 }, { to: 'failed', error: { code: 'lost' } }],
+  [
+    'a recovery is never given up',
+    { mode: 'recover', attempt: 99, attempts: 1, losses: 50, cancelAsked: at('11:00:00') },
+    { to: 'queued' },
+  ],
+] as const)('a lost attempt: %s', (_, over, expected) => {
+  expect(fate({ ...lost, ...over } as Parameters<typeof fate>[0], at('12:00:00'))).toMatchObject(expected)
+})

@@ -1,0 +1,88 @@
+// The trimmer on a real stream: by age, never past a registered reader within its promise, and never in silence.
+import { type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { ensureGroup, stream } from '@dbops/runtime/bus'
+import { readConfig } from '@dbops/runtime/config'
+import { openMetrics } from '@dbops/runtime/metrics'
+import { tellerOf } from '@dbops/runtime/run-events'
+import type { Service } from '@dbops/runtime/service'
+import { startRedis } from '@dbops/servers/redis'
+import type { Server } from '@dbops/servers/resolve'
+import { freshDatabase } from '@dbops/testing/database'
+import { Redis } from 'ioredis'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { trimStream } from '../src/trim.ts'
+
+const day = 86_400_000
+const start = Date.parse('2026-01-01T00:00:00Z')
+let server: Server
+let redis: Redis
+let database: Awaited<ReturnType<typeof freshDatabase>>
+let ledger: Ledger
+let lagging: Set<string>
+beforeEach(async () => {
+  server = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' } })
+  redis = new Redis(server.url)
+  database = await freshDatabase()
+  ledger = await openLedger({ url: database.url, name: 'test', sessions: 2 })
+  lagging = new Set()
+  for (let d = 0; d < 20; d++) await redis.xadd(stream, `${start + d * day}-1`, 'ce', '{}')
+  for (const group of ['alert-relay', 'reporting']) await ensureGroup(redis, group)
+})
+afterEach(async () => {
+  redis.disconnect()
+  await ledger.close()
+  await database.drop()
+  await server.stop()
+})
+
+test('what all registered readers have read goes after seven days', async () => {
+  await readBy('alert-relay', 20)
+  await readBy('reporting', 20)
+  await trimAt(20)
+  expect(await oldestDay()).toBe(13)
+})
+
+test('what a reader has not acknowledged stays within its maxLag, and half of that is an alarm', async () => {
+  await readBy('alert-relay', 20)
+  await readBy('reporting', 8)
+  await trimAt(20)
+  expect([await oldestDay(), await told()]).toEqual([8, ['stream_group_lagging']])
+})
+
+test('pending entries count as not read', async () => {
+  await readBy('alert-relay', 20)
+  await readBy('reporting', 20, 9)
+  await trimAt(20)
+  expect(await oldestDay()).toBe(9)
+})
+
+test('past its maxLag a reader loses entries, and that is told as a loss', async () => {
+  await readBy('alert-relay', 20)
+  await trimAt(20)
+  expect([await oldestDay(), await told()]).toEqual([13, ['stream_group_lagging', 'redis_stream_data_loss']])
+})
+
+test('a reader that has caught up is told once as recovered', async () => {
+  await readBy('alert-relay', 20)
+  await readBy('reporting', 8)
+  await trimAt(20)
+  await readBy('reporting', 20)
+  await trimAt(20)
+  await trimAt(20)
+  expect(await told()).toEqual(['stream_group_lagging', 'stream_group_recovered'])
+})
+
+const trimAt = (days: number) => {
+  const config = readConfig(undefined, { text: 'streams: { groups: { reporting: { maxLag: 14d } } }' })
+  const service = { config, ledger, metrics: openMetrics('scheduler'), ...tellerOf('scheduler', 'dev') }
+  return trimStream(service as unknown as Service, redis, new Date(start + days * day), lagging)
+}
+/** Reads up to `count` entries, and acknowledges them but for what comes from `pendingFrom` on. */
+async function readBy(group: string, count: number, pendingFrom = count): Promise<void> {
+  const answer = (await redis.xreadgroup('GROUP', group, 'me', 'COUNT', count, 'STREAMS', stream, '>')) as
+    | [string, [string, string[]][]][]
+    | null
+  for (const [id] of answer?.[0]?.[1] ?? []) if (Number(id.split('-')[0]) < start + pendingFrom * day) await redis.xack(stream, group, id)
+}
+const oldestDay = async () => (Number((await redis.xrange(stream, '-', '+', 'COUNT', 1))[0]![0].split('-')[0]) - start) / day
+const told = async () => (await ledger.query<{ event: string }>('select event from outbox order by n')).rows.map(row => row.event)
