@@ -30,6 +30,13 @@ test('it keeps every event, those from before its first start too', async () => 
   expect(await keeps(5)).toEqual([...before, ...after].toSorted())
 })
 
+test('in a group that nobody registered it begins at the beginning as well', async () => {
+  const before = await tell(2)
+  await published()
+  await subscribe('nobody-registered')
+  expect(await keeps(2)).toEqual(before.toSorted())
+})
+
 test('a FLUSHALL while it is away, with events that it had not read, loses none', async () => {
   const reader = await subscribe()
   const read = await tell(3)
@@ -75,7 +82,8 @@ test('entries that are no events do not stop it', async () => {
 })
 
 const folder = () => join(line.folder, 'events')
-const subscribe = (): Promise<Process> => line.start('docs/examples/subscribe.mjs', { env: { FOLDER: folder() }, ready: false })
+const subscribe = (group = 'reporting'): Promise<Process> =>
+  line.start('docs/examples/subscribe.mjs', { env: { FOLDER: folder(), GROUP: group }, ready: false })
 
 /** The ids of the kept events, once there are `count`. */
 async function keeps(count: number): Promise<string[]> {
