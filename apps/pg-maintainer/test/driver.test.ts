@@ -89,7 +89,7 @@ describe('a working session', () => {
     const tool = await session.verbs.pg.tool('pg_dump', ['--schema-only', '--lock-wait-timeout=60s'])
     void session.verbs.pg.query('SELECT pg_sleep(60)').catch(() => undefined)
     await session.close()
-    await nobodyCalled(place, name)
+    expect(await place.sql(`SELECT query FROM pg_stat_activity WHERE application_name = $1`, [name])).toEqual([])
     expect((await tool.done).signal ?? (await tool.done).code).not.toBeNull()
   })
 })

@@ -350,9 +350,11 @@ describe('a dump that breaks off', () => {
     await place.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'COPY %'`, [
       tried.name,
     ])
+    // A backend that cannot write any more ends without a word.
     expect(await failing).toMatchObject({
       code: 'tool_failed',
-      message: expect.stringContaining('terminating connection due to administrator command') as string,
+      message: expect.stringMatching(/terminating connection due to administrator command|server closed the connection/) as string,
+      hint: expect.stringContaining('somebody ended the session') as string,
     })
   })
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listArtifacts } from '@dbops/ledger/artifacts'
 import type { Birth } from '@dbops/ledger/runs'
-import { bear, endWaiting, find, historyOf, type Run, requestCancel } from '@dbops/ledger/runs'
+import { bear, claim, endWaiting, find, historyOf, type Run, requestCancel, requeue } from '@dbops/ledger/runs'
 import { freshDatabase } from '@dbops/testing/database'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
@@ -258,6 +258,22 @@ test('another installation that holds the lock in the target is waited for, and 
   await db.query('SELECT pg_advisory_unlock_all()')
   const done = await ended(id)
   expect([done.state, done.attempt]).toEqual(['succeeded', 1])
+})
+
+test('a run that waits for its retry while its old job still lies in Redis keeps its back-off, and is executed', async () => {
+  await maintainer.stop()
+  const id = await start('write', { steps: 1, pause: 1 })
+  await until('its job is in Redis', async () => (await run(id)).dispatchedAt)
+  const taken = await line.ledger.transaction(dbx =>
+    claim(dbx, { run: id, dispatch: 0, key: uuidv7(), worker: 'elsewhere', tasks: ['pg.write'], leaseMs: 30_000 }),
+  )
+  if (taken.kind !== 'claimed') throw new Error(taken.kind)
+  await requeue(line.ledger, { fence: taken.run.fence!, after: 4_000, as: 'retry' })
+  const { notBefore } = await run(id)
+  maintainer = await startMaintainer()
+  const done = await ended(id)
+  const { rows } = await db.query('SELECT min(at) AS at FROM effects')
+  expect([done.state, done.attempt, rows[0].at >= notBefore]).toEqual(['succeeded', 2, true])
 })
 
 test('a FLUSHALL while runs wait: every run ends once', async () => {

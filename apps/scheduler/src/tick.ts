@@ -42,11 +42,14 @@ async function materialiseOne(db: Queryable, planner: Planner, schedule: Schedul
   const { cron, zone } = schedule.spec
   const first = schedule.dueAt!
   const slots = [first, ...slotsBetween(cron, zone, first, now, perTurn - 1)]
-  const { run, skipped } = choose(slots, schedule.spec, now, planner.timers.lease)
+  const next = nextSlot(cron, zone, slots.at(-1)!)
+  // More than a turn's worth is due: the latest of all is not among these.
+  const more = next !== null && next <= now
+  const { run, skipped } = more ? { run: undefined, skipped: slots } : choose(slots, schedule.spec, now, planner.timers.lease)
   if (skipped.length) await record(db, planner, schedule, skipped, late(skipped, schedule))
   if (run) await bearSlot(db, planner, schedule, run, pauses, now)
-  await setDue(db, schedule, nextSlot(cron, zone, slots.at(-1)!))
-  return slots.length === perTurn
+  await setDue(db, schedule, next)
+  return more
 }
 
 /**
