@@ -74,7 +74,7 @@ function hintFor(stderr: string, signal: NodeJS.Signals | null): string | undefi
   if (/canceling statement due to (statement|lock) timeout[\s\S]*LOCK TABLE/.test(stderr))
     return 'another session holds a table exclusively (a migration?): see pg_blocking_pids, or let the retry come'
   if (/server closed the connection|terminating connection|could not receive data/.test(stderr))
-    return 'the server was stopped or crashed: its log says why'
+    return 'the server was stopped, or crashed, or somebody ended the session: its log says which'
   return undefined
 }
 
