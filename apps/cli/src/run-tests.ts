@@ -62,7 +62,7 @@ interface Report {
 }
 
 /** A file that cannot be loaded is one that failed; and so is a run that ends badly though every test passed, or that leaves no report. */
-function scoreOf(file: string, code: number): Score {
+export function scoreOf(file: string, code: number): Score {
   let report: Report
   try {
     report = JSON.parse(readFileSync(file, 'utf8')) as Report

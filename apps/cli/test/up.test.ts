@@ -108,6 +108,19 @@ test('Ctrl-C while the servers are still starting leaves no process', async () =
   expect([code, await leftOf(home)]).toEqual([0, []])
 })
 
+test('Ctrl-C again kills at once what does not stop, and leaves no process', async () => {
+  up = start(['up', '--no-sample'], { env })
+  await up.says(/all services ready/)
+  // A process that is stopped cannot end by itself.
+  process.kill(pidOf('scheduler'), 'SIGSTOP')
+  const begun = performance.now()
+  up.process.kill('SIGINT')
+  await up.says(/stopping everything in order/)
+  up.process.kill('SIGINT')
+  await up.ended
+  expect([performance.now() - begun < 8_000, await leftOf(home)]).toEqual([true, []])
+})
+
 test('an operations Redis that would evict is refused with the reason and the mend', async () => {
   const { code, stderr } = await dbops(['up', '--no-sample'], { env: { ...env, DBOPS_REDIS_URL: inject('platformRedisUrl') } })
   expect([code, stderr, await leftOf(home)]).toEqual([

@@ -73,13 +73,13 @@ function keepRunning(app: string, settings: Settings) {
   let child: Child | undefined
   let address: string | undefined
   let hindered = false
-  /** What it said last that was bad: the reason why it ended. */
-  let lastWords: Words | undefined
+  /** What it said that was fatal, since its start: the reasons why it ended. */
+  let lastWords: Words[] = []
 
   const heard = (line: LogLine | string) => {
     if (typeof line === 'string') {
       // An error that nobody caught: its message is the first line that looks like one.
-      if (!lastWords && /^\w*Error\b/.test(line)) lastWords = { message: line }
+      if (!lastWords.length && /^\w*Error\b/.test(line)) lastWords.push({ message: line })
       return
     }
     if (line.event === 'service_started') {
@@ -92,18 +92,17 @@ function keepRunning(app: string, settings: Settings) {
       ready.resolve()
     }
     if (line.event === 'service_hindered') hindered = true
-    if (line.level === 'critical') lastWords = line
     const said = worthSaying(app, line)
-    // The end of a service is told below, with its reason.
-    if (said && line.level !== 'critical') teller.say(said)
-    else if (said && line.event === 'notification') teller.say(said)
+    // Fatal words are told with the end that they explain. (A critical notification is fatal to nobody.)
+    if (line.level === 'critical' && line.event !== 'notification') lastWords.push(line)
+    else if (said) teller.say(said)
   }
   const output = serviceLog(join(logs, `${app}.log`), heard)
 
   async function live() {
     for (let pause = pauses.first; !stopping.signal.aborted; ) {
       const begun = performance.now()
-      lastWords = undefined
+      lastWords = []
       child = startChild([process.execPath, join(root, 'apps', app, 'src/main.ts'), ...args], {
         output,
         cwd: root,
@@ -112,11 +111,16 @@ function keepRunning(app: string, settings: Settings) {
       })
       settings.changed()
       const end = await child.ended
+      // Its last words may still be on their way through the pipe. (Not its end: what it had started may hold that.)
+      await sleep(50)
       if (stopping.signal.aborted) return
-      const { message, hint }: Words = lastWords ?? { message: 'without a word' }
-      if (end === 'exit code 2') return wrong.reject(new Failed('wrong', `${app}: ${message}`, { hint }))
+      const [{ message, hint } = { message: 'without a word' } as Words, ...more] = lastWords
+      if (end === 'exit code 2') {
+        for (const other of more) teller.say({ subject: app, text: other.message, hint: other.hint, tone: 'bad' })
+        return wrong.reject(new Failed('wrong', `${app}: ${message}`, { hint }))
+      }
       if (performance.now() - begun > pauses.livedFor) pause = pauses.first
-      const text = `ended (${end})${lastWords ? `: ${message}` : ''}; started again in ${formatDuration(pause)}`
+      const text = `ended (${end})${lastWords.length ? `: ${message}` : ''}; started again in ${formatDuration(pause)}`
       teller.say({ subject: app, text, hint: hint ?? `its log: ${join(logs, `${app}.log`)}`, tone: 'bad' })
       hindered = true
       await sleep(pause, undefined, { signal: stopping.signal }).catch(() => {})
