@@ -86,5 +86,5 @@ test.each([
     { to: 'queued' },
   ],
 ] as const)('a lost attempt: %s', (_, over, expected) => {
-  expect(fate({ ...lost, ...over } as Parameters<typeof fate>[0], at('12:00:00'))).toMatchObject(expected)
+  expect(fate({ ...lost, ...over }, at('12:00:00'))).toMatchObject(expected)
 })

@@ -341,7 +341,7 @@ const notified = async (count: number) => {
   )
   return sink.received.map(({ body, verified }) => ({
     verified,
-    body: JSON.parse(String(body)) as { alert: { name: string; state: string }; operation: string },
+    body: JSON.parse(body) as { alert: { name: string; state: string }; operation: string },
   }))
 }
 const sessions = async (task: string): Promise<string[]> =>
