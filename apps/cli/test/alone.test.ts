@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { toEnvelope } from '@dbops/contract/envelope'
 import { publish } from '@dbops/ledger/outbox'
-import { bear } from '@dbops/ledger/runs'
+import { type Birth, bear } from '@dbops/ledger/runs'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { v7 as uuidv7 } from 'uuid'
@@ -74,6 +74,13 @@ test('a queued run is cancelled at once: event, history, audit', async () => {
     [{ action: 'cancel' }],
     'cancelled',
   ])
+})
+
+test('a run that waits for a lock says for whose', async () => {
+  const locks = [{ name: 'only', exclusive: true }]
+  const [first, second] = [await born({ locks }), await born({ locks })]
+  const waits = await until('it says so', async () => (await dbops('runs', 'show', second, '--json')).records[0]?.['waitingFor'])
+  expect(waits).toBe(`lock only, after ${first.slice(-8)}`)
 })
 
 test('--wait ends with 1 when the run is cancelled', async () => {
@@ -222,7 +229,7 @@ const anEvent = () =>
   })
 
 /** A run that nobody will take. */
-async function born(over: { id?: string; mode?: 'do' | 'recover'; parent?: string; recovers?: boolean }): Promise<string> {
+async function born(over: Partial<Birth>): Promise<string> {
   const id = over.id ?? uuidv7()
   await bear(line.ledger, {
     id,

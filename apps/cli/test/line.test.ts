@@ -171,33 +171,6 @@ test('cancel of a run at work ends it within 15 s', async () => {
   }
 })
 
-test('a run that waits for a lock says whose, and ends at once when it is cancelled', async () => {
-  await owner.query('BEGIN; LOCK TABLE core.users IN SHARE UPDATE EXCLUSIVE MODE')
-  try {
-    const [first] = (await dbops(...vacuum, '--json')).records
-    await until(
-      'it waits for the table',
-      async () => (await owner.query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'core.users'::regclass`)).rowCount,
-    )
-    const [second] = (await dbops(...vacuum, '--json')).records
-    const waits = await until(
-      'it says what it waits for',
-      async () => (await dbops('runs', 'show', String(second!['id']), '--json')).records[0]?.['waitingFor'],
-    )
-    const said = await dbops('cancel', String(second!['id']), '--json')
-    const { rows } = await line.ledger.query(`select action, detail ->> 'state' as state from audit where subject = $1`, [second!['id']])
-    await dbops('cancel', String(first!['id']))
-    expect([waits, said.code, said.records[0]?.['state'], rows]).toEqual([
-      `lock vacuum, held by ${String(first!['id']).slice(-8)}`,
-      0,
-      'cancelled',
-      [{ action: 'cancel', state: 'queued' }],
-    ])
-  } finally {
-    await owner.query('ROLLBACK')
-  }
-})
-
 test('cancel of a run that has ended is refused', async () => {
   const [run] = (await dbops(...vacuum, '--wait', '--json')).records
   const { code, stderr } = await dbops('cancel', String(run!['id']))
