@@ -6,6 +6,9 @@ import { ownerOf } from '@dbops/servers/claim'
 /** The repository: this file is apps/cli/src/home.ts. */
 export const root = resolve(import.meta.dirname, '../../..')
 
+/** Where Node keeps what it has compiled; a folder that may be thrown away at any time. */
+export const compileCache = join(root, 'node_modules/.cache/dbops')
+
 /** The home of an `up` that is started here: `$DBOPS_HOME`, or `.dbops/` in the repository. */
 export const homeOfUp = () => resolve(process.env['DBOPS_HOME'] || join(root, '.dbops'))
 

@@ -1,5 +1,9 @@
 // The command line. Each command is a file in commands/.
-import { runProgram } from './program.ts'
+import { enableCompileCache } from 'node:module'
+import { compileCache } from './home.ts'
+
+// Half of what `--help` takes is types being stripped, the same each time. Where the folder cannot be written nothing is kept.
+enableCompileCache(compileCache)
 
 // Nobody reads any more (`| head`, a closed terminal). `up` answers that as a hang-up, by stopping in order; everybody else has nothing left to do.
 let readerIsGone = false
@@ -12,7 +16,5 @@ for (const stream of [process.stdout, process.stderr])
     if (!process.emit('SIGHUP', 'SIGHUP')) process.exit(0)
   })
 
-const exit = await runProgram(process.argv.slice(2))
-// A pipe takes 64 KiB at once: what its reader has not taken yet would be lost with the process.
-for (const stream of [process.stdout, process.stderr]) await new Promise(taken => stream.write('', taken))
-process.exit(exit)
+const { runProgram } = await import('./program.ts')
+process.exit(await runProgram(process.argv.slice(2)))

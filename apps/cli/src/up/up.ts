@@ -14,7 +14,7 @@ import { blockingRedis, evictionFault } from '@dbops/runtime/redis'
 import { claimFolder } from '@dbops/servers/claim'
 import type { Context } from '../command.ts'
 import { Failed } from '../fail.ts'
-import { homeOfUp, processOfUp, root, type UpFile } from '../home.ts'
+import { compileCache, homeOfUp, processOfUp, root, type UpFile } from '../home.ts'
 import { follow } from './follow.ts'
 import { sentence } from './sentences.ts'
 import { type Servers, startServers } from './servers.ts'
@@ -128,6 +128,7 @@ async function serve(o: {
   const { ledgerUrl, redisUrl } = servers
   const variables = { ...servers.variables, DBOPS_HOME: home }
   const env: NodeJS.ProcessEnv = { ...process.env, ...variables, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redisUrl }
+  env['NODE_COMPILE_CACHE'] ??= compileCache
   // Of the caller's: one port for four services would be three too few.
   delete env['DBOPS_HTTP_PORT']
   const startedAt = new Date().toISOString()
