@@ -1,7 +1,9 @@
 // pg.vacuum: takes the dead rows out of tables, and shows that they are gone or who keeps them.
+
 import { Permanent } from '@dbops/contract/failure'
+import { table } from '@dbops/contract/names'
 import { z } from 'zod'
-import { quoteTable, showTable, tableName } from '../table-name.ts'
+import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type Notice } from '../task.ts'
 import { type Holder, horizonHolders } from '../vacuum/horizon.ts'
 import { watched } from '../vacuum/progress.ts'
@@ -37,7 +39,7 @@ export default defineTask({
   name: 'pg.vacuum',
   summary: 'Remove dead rows from tables, and refresh their statistics',
   params: z.strictObject({
-    tables: z.array(tableName).min(1).describe('partitioned ones are taken apart'),
+    tables: z.array(table).min(1).describe('partitioned ones are taken apart'),
     analyze: z.boolean().default(true).describe('gather statistics as well'),
   }),
   result: z.strictObject({ tables: z.array(vacuumed), analyzed: z.array(z.string()) }),

@@ -1,7 +1,7 @@
 // The shape of config/axiom.yaml, section by section. Only what has an effect is accepted; the reader (runtime/config) adds lines, references and secrets.
 import { z } from 'zod'
 import { duration, size } from './duration.ts'
-import { name } from './names.ts'
+import { name, table } from './names.ts'
 import { severities } from './signals.ts'
 
 const variableName = z
@@ -32,10 +32,6 @@ const localTime = z
   .string()
   .regex(/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$/, 'is no point in time')
   .meta({ 'x-hint': 'write 2026-12-31T22:00; without an offset it is a time of `zone`' })
-const table = z
-  .string()
-  .regex(/^[^.\s]+\.[^.\s]+$/, 'is no table')
-  .meta({ 'x-hint': 'write schema.table' })
 const share = z.strictObject({ heavy: z.int().min(1).default(2), light: z.int().min(1).default(4) })
 
 const common = {

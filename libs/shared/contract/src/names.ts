@@ -12,6 +12,16 @@ export const name = z
 /** A word longer than this is no misspelt name, and comparing it would take long. */
 const longestName = 100
 
+/** `schema.table` as the catalogue of a database spells it; a name with a dot or a space stands in double quotes: `"Weird Schema"."My.Table"`. */
+export const tablePattern = /^("(?:[^"]|"")+"|[^."\s]+)\.("(?:[^"]|"")+"|[^."\s]+)$/
+export const table = z
+  .string()
+  .regex(tablePattern, 'is no table')
+  .meta({
+    'x-hint': 'write schema.table, as the catalogue spells it; quote a name that has a dot or a space: "My Table"',
+    examples: ['core.event_outbox'],
+  })
+
 /** `did you mean "outbox-failed"?` for the known word at the smallest edit distance, or undefined when none is near. */
 export function nearMiss(word: string, known: Iterable<string>): string | undefined {
   if (word.length > longestName) return undefined

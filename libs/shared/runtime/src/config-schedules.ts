@@ -2,7 +2,7 @@
 import type { Catalog, TaskEntry } from '@dbops/catalog/catalog'
 import type { ConfigFile } from '@dbops/contract/config-file'
 import { duration, parseDuration } from '@dbops/contract/duration'
-import { checkCron, isZone, nextSlot } from '@dbops/contract/slots'
+import { checkCron } from '@dbops/contract/slots'
 import type { Found, Path } from './config-problem.ts'
 import { entries, fault, inCatalog, inSection, object, type Raw, text, words } from './config-sections.ts'
 import { checkParams, resolveTargets } from './params.ts'
@@ -13,19 +13,17 @@ export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] =>
     const task = catalog.tasks.find(known => known.name === name)
     return [
       ...inCatalog(catalog, name, [...path, 'task']),
-      ...dueness(schedule, path, raw),
+      ...dueness(schedule, path),
       ...window(schedule, path, raw),
       ...(task ? [...params(schedule, path, task, raw), ...times(schedule, path, task)] : targets(schedule, path, raw)),
     ]
   })
 
-function dueness(schedule: Raw, path: Path, raw: Raw): Found[] {
+function dueness(schedule: Raw, path: Path): Found[] {
   const cron = text(schedule.cron)
   if (cron === undefined) return []
   const wrong = checkCron(cron)
-  if (wrong) return [fault([...path, 'cron'], wrong.found, wrong.hint)]
-  const zone = [text(schedule.zone), text(raw.zone)].find(zone => zone !== undefined && isZone(zone)) ?? 'UTC'
-  return nextSlot(cron, zone, new Date()) ? [] : [fault([...path, 'cron'], `"${cron}" never falls due`, 'look at day and month')]
+  return wrong ? [fault([...path, 'cron'], wrong.found, wrong.hint)] : []
 }
 
 const window = (schedule: Raw, path: Path, raw: Raw): Found[] => [
