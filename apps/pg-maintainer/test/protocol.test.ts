@@ -212,6 +212,12 @@ test('SIGTERM of the maintainer gives the attempt back, and its successor goes o
   expect([code, run.state, run.attempt, await line.events(id)]).toEqual([0, 'succeeded', 1, ['run_succeeded']])
 })
 
+test('SIGTERM with nothing in hand ends at once', async () => {
+  const began = performance.now()
+  const code = await maintainer.stop()
+  expect([code, performance.now() - began < 3_000]).toEqual([0, true])
+})
+
 test('cancel of a running run: its session is gone, state cancelled', async () => {
   const id = await start('write', { steps: 1_000, pause: 100 })
   await steps(id, 1)

@@ -79,8 +79,11 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
     },
   })
   service.onStop(async () => {
-    // close() waits for the work in hand, which the service's signal has told to let go, and never returns while Redis is away.
-    await Promise.race([Promise.all(workers.map(worker => worker.close())), sleep(8_000, undefined, { ref: false })])
+    // What is in hand has been told to let go. A worker's own close waits for its blocking read, and for ever while Redis is away: so it is forced, once nothing is in hand.
+    const patience = (ms: number) => sleep(ms, undefined, { ref: false })
+    await Promise.race([Promise.all(workers.map(worker => worker.pause(true))), patience(300)])
+    for (const until = performance.now() + 8_000; inHand.size && performance.now() < until; ) await patience(20)
+    await Promise.race([Promise.all(workers.map(worker => worker.close(true))), patience(500)])
   })
 
   runProbes(service, m.driver, probes, [...targets.values()])
