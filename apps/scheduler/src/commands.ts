@@ -4,7 +4,7 @@ import { parseDuration } from '@dbops/contract/duration'
 import { Problem, Refused } from '@dbops/contract/failure'
 import { nearMiss } from '@dbops/contract/names'
 import { type Answer, type Command, takeUp } from '@dbops/ledger/commands'
-import type { Queryable } from '@dbops/ledger/ledger'
+import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
 import { locksOf, operationOf } from '@dbops/runtime/operation'
@@ -92,7 +92,7 @@ async function bear(
   target: string | null,
   how: { mode: 'do' | 'plan'; actor: string; cause: runs.Birth['cause']; parent?: string },
 ): Promise<Answer> {
-  const now = await service.ledger.now()
+  const now = await clockOf(db)
   const plans = how.mode === 'plan'
   const operation = operationOf(task, spec.params)
   const verdict = plans ? ({ verdict: 'allow' } as const) : judge({ task: task.name, target }, service.config, now)

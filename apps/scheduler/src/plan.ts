@@ -5,7 +5,7 @@ import type { ConfigFile } from '@dbops/contract/config-file'
 import { parseDuration } from '@dbops/contract/duration'
 import { Problem } from '@dbops/contract/failure'
 import { nextSlot } from '@dbops/contract/slots'
-import type { Queryable } from '@dbops/ledger/ledger'
+import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import { generations, lockReconciling, newGeneration, reconcile, type Schedule, saveTargets } from '@dbops/ledger/schedules'
 import { listServices } from '@dbops/ledger/services'
 import type { Config } from '@dbops/runtime/config'
@@ -83,7 +83,7 @@ export async function apply(
     if (newest?.hash !== config.hash) await newGeneration(db, config.hash)
     await saveTargets(db, targetsOf(config))
     // What fell due under the old specs is born under the old specs.
-    const now = await ledger.now()
+    const now = await clockOf(db)
     await materialise(db, service, now)
     const changes = await reconcile(
       db,

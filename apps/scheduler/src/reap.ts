@@ -1,6 +1,6 @@
 // Takes runs away from processes that are gone, and ends what can never begin. In a total crash loop nobody else would speak.
 import { lastGood } from '@dbops/ledger/artifacts'
-import type { Queryable } from '@dbops/ledger/ledger'
+import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import * as runs from '@dbops/ledger/runs'
 import { backoff } from '@dbops/runtime/backoff'
 import { endEvent, lostEvent } from '@dbops/runtime/run-events'
@@ -54,7 +54,7 @@ export function fate(
 }
 
 async function reapLost(db: Queryable, service: Service): Promise<void> {
-  const now = await service.ledger.now()
+  const now = await clockOf(db)
   for (const run of await runs.expired(db)) {
     const what = fate(run, now)
     const event =
@@ -72,7 +72,7 @@ async function reapLost(db: Queryable, service: Service): Promise<void> {
 }
 
 async function endOverdue(db: Queryable, service: Service): Promise<void> {
-  const now = await service.ledger.now()
+  const now = await clockOf(db)
   for (const run of await runs.overdue(db)) {
     if (run.startBy && run.startBy < now && run.fence === null && run.state === 'queued' && run.validUntil > now) {
       await runs.endWaiting(

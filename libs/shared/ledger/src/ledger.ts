@@ -23,7 +23,7 @@ export interface Ledger extends Queryable {
   transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T>
   /** Calls `heard` for every notification on `channel`, and once after each reconnect, since some may have been missed. Returns the way to stop. */
   listen(channel: Channel, heard: (payload: string) => void): () => void
-  /** The ledger's clock. */
+  /** The ledger's clock; in a transaction `clockOf`. */
   now(): Promise<Date>
   close(): Promise<void>
 }
@@ -50,7 +50,8 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
     options: '-c search_path=dbops -c timezone=UTC',
     types,
   }
-  const pool = new Pool({ ...settings, max: sessions, idleTimeoutMillis: 60_000, query_timeout: 30_000 })
+  // In a pipeline a statement is sent without waiting for the answer to the one before it, where the caller does not wait either.
+  const pool = new Pool({ ...settings, max: sessions, idleTimeoutMillis: 60_000, query_timeout: 30_000, pipeline: true })
   pool.on('error', () => undefined) // an idle session that breaks is replaced by the next query
   let told = ''
   for (;;) {
@@ -70,7 +71,7 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
     installation: rows[0]!.id,
     query: (sql, values) => pool.query(prepared(sql, values)) as never,
     listen: (channel, heard) => ears.listen(channel, heard),
-    now: async () => (await pool.query<{ now: Date }>('select clock_timestamp() as now')).rows[0]!.now,
+    now: () => clockOf(pool as never),
     close: async () => {
       await ears.close()
       await Promise.race([pool.end(), sleep(3_000, undefined, { ref: false })])
@@ -79,8 +80,10 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
       const client = await pool.connect()
       let broken: Error | undefined
       try {
-        await client.query('begin')
-        const result = await work({ query: (sql, values) => client.query(prepared(sql, values)) as never })
+        const [, result] = await Promise.all([
+          client.query('begin'),
+          work({ query: (sql, values) => client.query(prepared(sql, values)) as never }),
+        ])
         await client.query('commit')
         return result
       } catch (error) {
@@ -92,6 +95,10 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
     },
   }
 }
+
+/** The ledger's clock, asked in the session of a transaction: one that waited for a second session could wait for ever, for its like. */
+export const clockOf = async (db: Queryable): Promise<Date> =>
+  (await db.query<{ now: Date }>('select clock_timestamp() as now')).rows[0]!.now
 
 // A statement with values is prepared once per session, under a name of its own: planning these takes several times as long as running them. Their texts are
 // constants, so a session keeps as many plans as there are statements in this package.
