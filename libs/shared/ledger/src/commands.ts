@@ -54,10 +54,10 @@ const answer = `update commands set answer = $2, answered_at = now() where id = 
 /** Takes up the oldest open command, if there is one. What `act` throws is the answer; what it did is then undone. True when there was one. */
 export async function takeUp(ledger: Ledger, act: (db: Queryable, command: Command) => Promise<Answer>): Promise<boolean> {
   const taken = await ledger.transaction(async db => {
-    const { rows } = await db.query<Command>(open)
+    // After the row is locked: a rollback to it keeps the lock.
+    const [{ rows }] = await Promise.all([db.query<Command>(open, []), db.query('savepoint act')])
     const command = rows[0]
     if (!command) return false
-    await db.query('savepoint act')
     let given: Answer
     try {
       given = await act(db, command)

@@ -22,7 +22,3 @@ export async function appendLines(db: Queryable, run: string, lines: Line[]): Pr
 
 export const linesOf = async (db: Queryable, run: string, after = 0): Promise<Line[]> =>
   (await db.query<Line>('select n, at, level, line from run_logs where run = $1 and n > $2 order by n', [run, after])).rows
-
-/** The number of the last line: where a further attempt goes on. */
-export const lastLine = async (db: Queryable, run: string): Promise<number> =>
-  (await db.query<{ n: number }>('select coalesce(max(n), 0)::int as n from run_logs where run = $1', [run])).rows[0]!.n

@@ -5,16 +5,18 @@ import { v4 as uuidv4 } from 'uuid'
 import type { Queryable } from './ledger.ts'
 
 const insert = `
-  insert into outbox (id, event, ce)
-  select (e.ce ->> 'id')::uuid, e.name, jsonb_set(e.ce, '{time}', to_jsonb(to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
-  from jsonb_to_recordset($1::jsonb) as e (name text, ce jsonb)
-  on conflict (id) do nothing`
+  with put as (
+    insert into outbox (id, event, ce)
+    select (e.ce ->> 'id')::uuid, e.name, jsonb_set(e.ce, '{time}', to_jsonb(to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
+    from jsonb_to_recordset($1::jsonb) as e (name text, ce jsonb)
+    on conflict (id) do nothing returning n
+  )
+  select pg_notify('dbops_outbox', '') where exists (select 1 from put)`
 
 /** Puts events into the outbox, in the caller's transaction. Their time is the ledger's, so that all of them are of one clock. */
 export async function publish(db: Queryable, events: Envelope[]): Promise<void> {
   if (!events.length) return
   await db.query(insert, [JSON.stringify(events.map(ce => ({ name: signalOf(ce.type), ce })))])
-  await db.query(`select pg_notify('dbops_outbox', '')`)
 }
 
 export interface Batch {
@@ -24,9 +26,14 @@ export interface Batch {
 }
 const standingTokens = `select standing, ahead from publisher for update`
 const writeAhead = `
-  with due as (select n from outbox where ord is null and batch is null order by n limit $2 for update)
-  update outbox o set batch = $1 from due where o.n = due.n`
-const setAhead = `update publisher set ahead = $1`
+  with due as (
+    select n from outbox where ord is null and batch is null order by n limit $2 for update
+  ), written as (
+    update outbox o set batch = $1 from due where o.n = due.n returning o.n, o.id, o.ce
+  ), told as (
+    update publisher set ahead = $1 where exists (select 1 from written)
+  )
+  select id, ce from written order by n`
 const rowsAhead = `select id, ce from outbox where batch = $1 order by n`
 
 /**
@@ -34,17 +41,12 @@ const rowsAhead = `select id, ce from outbox where batch = $1 order by n`
  * In the caller's transaction. The stream may take it only while its mark is `standing` (or already `ahead`: then the reply was lost).
  */
 export async function writeBatch(db: Queryable, limit: number): Promise<Batch | null> {
-  const { rows } = await db.query<{ standing: string; ahead: string | null }>(standingTokens)
-  const { standing } = rows[0]!
-  let { ahead } = rows[0]!
-  if (!ahead) {
-    ahead = uuidv4()
-    const { rowCount } = await db.query(writeAhead, [ahead, limit])
-    if (!rowCount) return null
-    await db.query(setAhead, [ahead])
-  }
-  const { rows: batch } = await db.query<{ id: string; ce: Envelope }>(rowsAhead, [ahead])
-  return { standing, ahead, rows: batch }
+  const { rows } = await db.query<{ standing: string; ahead: string | null }>(standingTokens, [])
+  const { standing, ahead } = rows[0]!
+  if (ahead) return { standing, ahead, rows: (await db.query<Batch['rows'][number]>(rowsAhead, [ahead])).rows }
+  const token = uuidv4()
+  const { rows: written } = await db.query<Batch['rows'][number]>(writeAhead, [token, limit])
+  return written.length ? { standing, ahead: token, rows: written } : null
 }
 
 const confirm = `

@@ -215,14 +215,19 @@ export const unfinishedOf = async (db: Queryable, schedule: string, target: stri
 
 // ───────────────────────────────────────────────────────────── dispatch
 
-// One dispatcher at a time, whoever it is; nobody waits for the other.
-const dispatcherLock = `select pg_try_advisory_xact_lock(7305219) as mine`
-const wakeParked = `
-  with woken as (
-    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null where state = 'parked' and not_before <= now() and cancel_asked is null
+// One dispatcher at a time, whoever it is; nobody waits for the other. Its commit need not be on the disk: what a crash of the ledger forgets of it is done again under
+// the same dispatch number, and a claim that followed it has brought it to the disk. Parked runs whose time has come go back into the queue first.
+const beginDispatch = `
+  with one as (
+    select pg_try_advisory_xact_lock(7305219) as mine, clock_timestamp() as now, set_config('synchronous_commit', 'off', true)
+  ), woken as (
+    update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null
+    where state = 'parked' and not_before <= now() and cancel_asked is null and (select mine from one)
     returning id, attempt, fence
+  ), told as (
+    insert into history (run, event, attempt, fence) select id, 'woken', attempt, fence from woken
   )
-  insert into history (run, event, attempt, fence) select id, 'woken', attempt, fence from woken`
+  select mine, now from one`
 
 // A lock of mine that another holds, or that another wants who comes before me. A run whose back-off is not over wants nothing yet.
 const blocker = `
@@ -291,16 +296,16 @@ export type Verdict =
 export async function dispatch(
   db: Queryable,
   perQueue: number,
-  judge: (run: Run) => Verdict,
+  judge: (run: Run, now: Date) => Verdict,
 ): Promise<{ sent: Run[]; refused: { run: Run; verdict: Verdict }[] } | null> {
-  const { rows: lock } = await db.query<{ mine: boolean }>(dispatcherLock)
-  if (!lock[0]!.mine) return null
-  await db.query(wakeParked)
+  const { rows: begun } = await db.query<{ mine: boolean; now: Date }>(beginDispatch, [])
+  const { mine, now } = begun[0]!
+  if (!mine) return null
   const { rows } = await db.query<Run>(dispatchable, [perQueue])
   const sent: Run[] = []
   const refused: { run: Run; verdict: Verdict }[] = []
   for (const run of rows) {
-    const verdict: Verdict = run.mode === 'recover' ? { verdict: 'allow' } : judge(run)
+    const verdict: Verdict = run.mode === 'recover' ? { verdict: 'allow' } : judge(run, now)
     if (verdict.verdict === 'allow') sent.push(run)
     else if (verdict.verdict === 'wait') await db.query(postpone, [run.id, verdict.until, verdict.reason, verdict])
     else refused.push({ run, verdict })
@@ -310,7 +315,7 @@ export async function dispatch(
 }
 
 /** Writes down, for the runs that wait, what each waits for. */
-export const explainWaits = (db: Queryable) => db.query(explainWaiting)
+export const explainWaits = (db: Queryable) => db.query(explainWaiting, [])
 
 const offerAgain = `
   update runs r set offered_at = now() from (
@@ -335,6 +340,11 @@ const findClaimable = `
       (select count(*) from runs o where o.target = r.target and o.lane = r.lane and o.state = 'running' and o.mode <> 'recover') >=
       (select case r.lane when 'heavy' then t.heavy else t.light end from targets t where t.name = r.target)) as "full"
   from runs r where r.id = $1 for update`
+// What an attempt needs to begin, beside its run; all locks of a run that is taken are held.
+const besides = `
+  (select coalesce(json_agg(f.fence order by f.fence), '[]') from lost_fences f where f.target = r.target) as "lostFences",
+  (select coalesce(json_agg(json_build_object('name', l.name, 'exclusive', l.exclusive) order by l.name), '[]') from run_locks l where l.run = r.id) as "locks",
+  (select coalesce(max(n), 0) from run_logs where run = r.id) as "lastLine"`
 const takeRun = `
   with taken as (
     update runs r set state = 'running', attempt = attempt + 1, fence = nextval('fences'), worker = $2, delivery = $3, attempt_at = now(), guarded = false,
@@ -345,14 +355,15 @@ const takeRun = `
   ), told as (
     insert into history (run, event, attempt, fence, worker) select id, 'claimed', attempt, fence, worker from taken
   )
-  select ${columns} from taken r`
-const renewClaim = `update runs set lease_until = now() + $2 * interval '1 ms' where id = $1 and state = 'running'`
+  select ${columns}, ${besides} from taken r`
+const renewClaim = `
+  with r as (update runs r set lease_until = now() + $2 * interval '1 ms' where id = $1 and state = 'running' returning r.*)
+  select ${columns}, ${besides} from r`
 const sendBack = `
   with back as (
     update runs set dispatch = dispatch + 1, dispatched_at = null, waiting_for = $2, waiting_since = coalesce(waiting_since, now()) where id = $1 and state = 'queued' returning id, attempt
   )
   insert into history (run, event, attempt, detail) select id, 'sent_back', attempt, jsonb_build_object('waitingFor', $2::text) from back`
-const lostOnTarget = `select fence from lost_fences where target = $1 order by fence`
 
 export interface Delivery {
   run: string
@@ -363,36 +374,44 @@ export interface Delivery {
   tasks: string[]
   leaseMs: number
 }
-export type Claim = { kind: 'claimed'; run: Run; lostFences: number[] } | { kind: 'stale' } | { kind: 'waits'; for: string }
+export interface Besides {
+  /** On its target: their sessions are to be ended before anything else. */
+  lostFences: number[]
+  /** What the run holds. */
+  locks: Lock[]
+  /** The number of the last line of its log: where a further attempt goes on. */
+  lastLine: number
+}
+export type Claim = ({ kind: 'claimed'; run: Run } & Besides) | { kind: 'stale' } | { kind: 'waits'; for: string }
 
 /**
  * Takes a run in hand: one transaction, serialised per target by the target's row. A job that the ledger does not know in this state is stale and is dropped.
  * Costs an attempt (given back by `park`, `later` and `release`).
  */
 export async function claim(db: Queryable, d: Delivery): Promise<Claim> {
-  await db.query(lockTarget, [d.run])
-  const { rows } = await db.query<Run & { mine: boolean; free: boolean; blocked: string | null; full: boolean }>(findClaimable, [
-    d.run,
-    d.dispatch,
-    d.tasks,
-    d.key,
+  const [, { rows }] = await Promise.all([
+    db.query(lockTarget, [d.run]),
+    db.query<Run & { mine: boolean; free: boolean; blocked: string | null; full: boolean }>(findClaimable, [
+      d.run,
+      d.dispatch,
+      d.tasks,
+      d.key,
+    ]),
   ])
   const found = rows[0]
   if (!found) return { kind: 'stale' }
-  const lostFences = async () =>
-    found.target ? (await db.query<{ fence: number }>(lostOnTarget, [found.target])).rows.map(row => row.fence) : []
-  if (found.state === 'running' && found.mine) {
-    await db.query(renewClaim, [d.run, d.leaseMs])
-    return { kind: 'claimed', run: found, lostFences: await lostFences() }
+  const claimed = async (sql: string, values: unknown[]): Promise<Claim> => {
+    const { lostFences, locks, lastLine, ...run } = (await db.query<Run & Besides>(sql, values)).rows[0]!
+    return { kind: 'claimed', run, lostFences, locks, lastLine }
   }
+  if (found.state === 'running' && found.mine) return claimed(renewClaim, [d.run, d.leaseMs])
   if (!found.free) return { kind: 'stale' }
   const waits = found.blocked ?? (found.full ? `a free place on ${found.target} (${found.lane})` : undefined)
   if (waits) {
     await db.query(sendBack, [d.run, waits])
     return { kind: 'waits', for: waits }
   }
-  const { rows: taken } = await db.query<Run>(takeRun, [d.run, d.worker, d.key, d.leaseMs])
-  return { kind: 'claimed', run: taken[0]!, lostFences: await lostFences() }
+  return claimed(takeRun, [d.run, d.worker, d.key, d.leaseMs])
 }
 
 /** Strikes fences off the list once no session of theirs is left in the target. */
@@ -438,7 +457,7 @@ const endRun = `
   ), told as (
     insert into history (run, event, attempt, fence, worker, detail) select id, $2, attempt, fence, worker, $5::jsonb from ended
   )
-  select id from ended`
+  select id, (select pg_notify('dbops_queued', '') where exists (select 1 from runs where state = 'queued' and dispatched_at is null)) from ended`
 const stateUnderFence = `select state from runs where fence = $1`
 
 export interface End {
@@ -459,7 +478,6 @@ export async function end(db: Queryable, e: End): Promise<'ended' | 'already' | 
   }
   if (e.artifact) await recordArtifact(db, e.artifact)
   await publish(db, e.events)
-  await db.query(`select pg_notify('dbops_queued', '')`)
   return 'ended'
 }
 
