@@ -2,7 +2,7 @@
 // It holds a lease and does not rely on it: two publishers at once are harmless (libs/shared/testing/src/model/publisher.ts).
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hold } from '@dbops/ledger/leases'
-import { confirmBatch, savePosition, tokens, unmark, writeBatch } from '@dbops/ledger/outbox'
+import { confirmBatch, isDue, savePosition, tokens, unmark, writeBatch } from '@dbops/ledger/outbox'
 import { ensureGroup, markKey, stream } from '@dbops/runtime/bus'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
@@ -36,9 +36,9 @@ export function publishing(service: Service): void {
     every: 1_000,
     wake: 'dbops_outbox',
     turn: async () => {
-      if (!(await mine())) return
       if (!grouped) for (const reader of readers) await ensureGroup(redis, reader)
       grouped = true
+      if (!(await isDue(service.ledger)) || !(await mine())) return
       while (!service.signal.aborted && (await publishBatch(service, redis, readers)));
     },
   })

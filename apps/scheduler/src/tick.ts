@@ -6,7 +6,7 @@ import type { Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
 import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
 import * as runs from '@dbops/ledger/runs'
-import { dueSchedules, type ScheduleRow, setDue } from '@dbops/ledger/schedules'
+import { anyDue, dueSchedules, type ScheduleRow, setDue } from '@dbops/ledger/schedules'
 import type { Service } from '@dbops/runtime/service'
 import { v7 as uuidv7 } from 'uuid'
 import { judge } from './policy.ts'
@@ -22,7 +22,7 @@ export function ticking(service: Service): void {
     every: 1_000,
     turn: async () => {
       const now = await service.ledger.now()
-      let more = true
+      let more = await anyDue(service.ledger, now)
       while (more && !service.signal.aborted) more = await service.ledger.transaction(db => materialise(db, service, now, 50))
     },
   })

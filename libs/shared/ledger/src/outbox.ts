@@ -24,6 +24,10 @@ export interface Batch {
   ahead: string
   rows: { id: string; ce: Envelope }[]
 }
+/** Whether anything is to be published, or stands written ahead. */
+export const isDue = async (db: Queryable): Promise<boolean> =>
+  (await db.query('select 1 from outbox where ord is null limit 1', [])).rows.length > 0
+
 const standingTokens = `select standing, ahead from publisher for update`
 const writeAhead = `
   with due as (

@@ -227,7 +227,7 @@ const beginDispatch = `
   ), told as (
     insert into history (run, event, attempt, fence) select id, 'woken', attempt, fence from woken
   )
-  select mine, now from one`
+  select mine, now, exists (select 1 from runs where state = 'queued' and dispatched_at is null) or exists (select 1 from woken) as waiting from one`
 
 // A lock of mine that another holds, or that another wants who comes before me. A run whose back-off is not over wants nothing yet.
 const blocker = `
@@ -298,9 +298,10 @@ export async function dispatch(
   perQueue: number,
   judge: (run: Run, now: Date) => Verdict,
 ): Promise<{ sent: Run[]; refused: { run: Run; verdict: Verdict }[] } | null> {
-  const { rows: begun } = await db.query<{ mine: boolean; now: Date }>(beginDispatch, [])
-  const { mine, now } = begun[0]!
+  const { rows: begun } = await db.query<{ mine: boolean; now: Date; waiting: boolean }>(beginDispatch, [])
+  const { mine, now, waiting } = begun[0]!
   if (!mine) return null
+  if (!waiting) return { sent: [], refused: [] }
   const { rows } = await db.query<Run>(dispatchable, [perQueue])
   const sent: Run[] = []
   const refused: { run: Run; verdict: Verdict }[] = []

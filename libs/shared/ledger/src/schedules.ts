@@ -43,6 +43,10 @@ const columns = `name, nullif(target, '') as target, task, spec, spec_hash as "s
 export const listSchedules = async (db: Queryable): Promise<ScheduleRow[]> =>
   (await db.query<ScheduleRow>(`select ${columns} from schedules order by name, target`)).rows
 
+/** Whether the next slot of any schedule has come. */
+export const anyDue = async (db: Queryable, now: Date): Promise<boolean> =>
+  (await db.query('select 1 from schedules where enabled and due_at <= $1 limit 1', [now])).rows.length > 0
+
 /** The schedules whose next slot has come, locked for the caller's transaction; those that another scheduler has in hand are passed over. */
 export const dueSchedules = async (db: Queryable, now: Date, limit: number): Promise<ScheduleRow[]> =>
   (
