@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 import { v7 as uuidv7 } from 'uuid'
 import { startLine } from '../line.ts'
 import { machine, median, print, quantile, quick, type Row, say, versionOf } from '../report.ts'
-import type { Told } from './tell.ts'
+import type { Told } from './processes/tell.ts'
 
 const rounds = quick ? 2 : 6
 const perRound = quick ? 20 : 50
@@ -29,8 +29,8 @@ await using line = await startLine(async ({ adminUrl }) => {
 const { ledger } = line
 await ledger.query('create extension pg_stat_statements')
 await line.start('apps/scheduler/src/main.ts')
-const maintainer = await line.start('bench/dispatch/maintainer.ts', ['--concurrency', `heavy=${inFlight},light=${inFlight}`])
-const peer = await line.startPeer('bench/dispatch/bullmq-worker.ts')
+const maintainer = await line.start('bench/dispatch/processes/maintainer.ts', ['--concurrency', `heavy=${inFlight},light=${inFlight}`])
+const peer = await line.startPeer('bench/dispatch/processes/bullmq-worker.ts')
 const redis = new Redis(line.redisUrl, { maxRetriesPerRequest: null })
 const queue = new Queue('bench', { connection: redis })
 

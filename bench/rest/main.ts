@@ -41,14 +41,14 @@ for (let i = 0; i <= starts; i++) {
     // The first start of all migrates the ledger and warms the files.
     if (i > 0) startTimes.get(app)!.push(started.readyAfter)
   }
-  const floor = await line.startPeer('bench/rest/floor.ts')
+  const floor = await line.startPeer('bench/rest/processes/floor.ts')
   await floor.stop()
   if (i > 0) floorStarts.push(floor.readyAfter)
 }
 
 const running = new Map<string, Process>()
 for (const app of apps) running.set(app, await line.start(mainOf(app)))
-const floor = await line.startPeer('bench/rest/floor.ts')
+const floor = await line.startPeer('bench/rest/processes/floor.ts')
 say('settling')
 await sleep(quick ? 3_000 : 20_000)
 
@@ -79,7 +79,8 @@ const rows: Row[] = apps.flatMap(app => [
   row(`${app}: connections to the ledger`, 'sessions', connections.get(app)!, goals.connections),
   row(`${app}: start to ready`, 'ms', startTimes.get(app)!, goals.start, floorStarts),
 ])
-const sum = (of: Map<string, number[]>) => Array.from({ length: windows }, (_, i) => [...of.values()].reduce((total, list) => total + list[i]!, 0))
+const sum = (of: Map<string, number[]>) =>
+  Array.from({ length: windows }, (_, i) => [...of.values()].reduce((total, list) => total + list[i]!, 0))
 rows.push(row('all four: memory', 'MB RSS', sum(memory), 450), row('all four: processor', '% of a core', sum(processor)))
 function row(what: string, unit: string, ours: number[], goal?: number, peer?: number[]): Row {
   return {
