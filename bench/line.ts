@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { nodeFlags } from '@dbops/runtime/node-flags'
 import { createDatabase, startPostgres } from '@dbops/servers/postgres'
 import { startRedis } from '@dbops/servers/redis'
 import { say } from './report.ts'
@@ -52,11 +53,17 @@ export async function startLine(
   started.defer(() => ledger.close())
   const file = join(folder, 'axiom.yaml')
   writeFileSync(file, await config({ adminUrl: pg.url, platformRedisUrl: platform.url, folder }))
-  const env = { ...process.env, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redis.url }
+  // As `up` starts them: what Node has compiled is kept (apps/cli/src/home.ts).
+  const env = {
+    NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/dbops'),
+    ...process.env,
+    DBOPS_LEDGER_URL: ledgerUrl,
+    DBOPS_REDIS_URL: redis.url,
+  }
 
   const begin = async (main: string, args: string[], isReady: (child: ChildProcess, ready: () => void) => void): Promise<Process> => {
     const startedAt = performance.now()
-    const child = fork(join(root, main), args, { env, execArgv: [], stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+    const child = fork(join(root, main), args, { env, execArgv: [...nodeFlags], stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
     const ended = new Promise<number | null>(done => child.once('exit', done))
     const stop = async () => {
       child.kill('SIGTERM')

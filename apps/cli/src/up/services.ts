@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatDuration } from '@dbops/contract/duration'
+import { nodeFlags } from '@dbops/runtime/node-flags'
 import { type Child, startChild } from '@dbops/servers/child'
 import { Failed } from '../fail.ts'
 import { root } from '../home.ts'
@@ -103,7 +104,7 @@ function keepRunning(app: string, settings: Settings) {
     for (let pause = pauses.first; !stopping.signal.aborted; ) {
       const begun = performance.now()
       lastWords = []
-      child = startChild([process.execPath, join(root, 'apps', app, 'src/main.ts'), ...args], {
+      child = startChild([process.execPath, ...nodeFlags, join(root, 'apps', app, 'src/main.ts'), ...args], {
         output,
         cwd: root,
         env,
