@@ -51,7 +51,7 @@ export function publishing(service: Service): void {
       const { standing, ahead } = await tokens(service.ledger)
       const mark = (await redis.get(markKey)) ?? ''
       if (mark !== standing && mark !== ahead) await startOver(service, redis, readers, { standing, ahead }, mark)
-      else if (mark === standing) for (const reader of readers) await copyPosition(service, redis, reader)
+      else if (mark === standing) for (const reader of readers) await copyPosition(service, redis, reader, standing)
     },
   })
 }
@@ -95,7 +95,7 @@ async function startOver(
 }
 
 /** How far a reader is, as the event id of its lowest unacknowledged entry. An empty stream says nothing. */
-async function copyPosition(service: Service, redis: Redis, reader: string): Promise<void> {
+async function copyPosition(service: Service, redis: Redis, reader: string, standing: string): Promise<void> {
   if (!(await redis.exists(stream))) return
   const groups = (await redis.xinfo('GROUPS', stream)) as unknown[][]
   const group = groups.map(toRecord).find(g => g['name'] === reader)
@@ -109,7 +109,9 @@ async function copyPosition(service: Service, redis: Redis, reader: string): Pro
   const event = lowest[0] ? eventId(lowest[0][1]) : null
   if (lowest[0] && !event) return // poison: it will be set aside, and the next copy says more
   // The mark is looked at again after the reading: what was read belongs to the stream that the ledger knows.
-  if ((await redis.get(markKey)) === (await tokens(service.ledger)).standing) await savePosition(service.ledger, reader, event)
+  const mark = await redis.get(markKey)
+  if (mark === standing || (event && mark === (await tokens(service.ledger)).standing))
+    await savePosition(service.ledger, reader, event, standing)
 }
 
 function eventId(fields: string[]): string | null {

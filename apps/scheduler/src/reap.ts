@@ -55,7 +55,7 @@ export function fate(
 
 async function reapLost(db: Queryable, service: Service): Promise<void> {
   const now = await clockOf(db)
-  for (const run of await runs.expired(db)) {
+  for (const run of await runs.expired(db, service.timers.reap)) {
     const what = fate(run, now)
     const event =
       run.mode !== 'do'

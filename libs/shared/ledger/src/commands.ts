@@ -14,32 +14,40 @@ export type Answer = { ok: true; run: string; [key: string]: unknown } | { ok: f
 
 const insert = `
   with new as (insert into commands (id, key, verb, body, actor) values ($1, $2, $3, $4, $5) on conflict (key) do nothing returning id)
-  select id, true as fresh, pg_notify('dbops_command', id::text) from new
-  union all select id, false, null from commands where key = $2 and not exists (select 1 from new)`
+  select id, true as same, pg_notify('dbops_command', id::text) from new
+  union all select id, verb = $3 and body = $4, null from commands where key = $2 and not exists (select 1 from new)`
 
-/** Asks, and waits for the answer at most `within` ms. The same `key` is the same command: it is answered again, not done again. */
+/** Asks, and waits for the answer at most `within` ms. The same `key` is the same command: it is answered again, not done again. Throws `key_reused` when it was another one. */
 export async function ask(ledger: Ledger, command: Omit<Command, 'id'> & { key?: string }, within = 10_000): Promise<Answer> {
   let wake: () => void = () => undefined
   const stop = ledger.listen('dbops_answer', () => wake())
   try {
-    const { rows } = await ledger.query<{ id: string }>(insert, [uuidv7(), command.key ?? null, command.verb, command.body, command.actor])
-    const id = rows[0]!.id
     const deadline = performance.now() + within
+    const put = async () => {
+      const values = [uuidv7(), command.key ?? null, command.verb, command.body, command.actor]
+      return (await ledger.query<{ id: string; same: boolean }>(insert, values)).rows[0]
+    }
+    // Twice: another's command of the same key, written at the same moment, is seen by the next statement only.
+    const mine = (await put()) ?? (await put())
+    if (!mine) throw noAnswer()
+    if (!mine.same)
+      throw new Problem(`the key "${command.key}" was used for another command`, {
+        code: 'key_reused',
+        hint: 'take a key of its own for each command; the first one stands as it is',
+      })
+    const { id } = mine
     for (;;) {
       const heard = new Promise<void>(resolve => {
         wake = resolve
         setTimeout(resolve, 250).unref()
       })
       const { rows: answer } = await ledger.query<{ answer: Answer | null }>('select answer from commands where id = $1', [id])
-      if (answer[0]?.answer) return answer[0].answer
+      if (!answer.length) throw noAnswer() // withdrawn by another who asked under the same key
+      if (answer[0]!.answer) return answer[0]!.answer
       if (performance.now() > deadline) {
         // Nobody took it up: it is withdrawn, so that it is not done hours later behind its asker's back.
         const { rows: gone } = await ledger.query(`delete from commands where id = $1 and answered_at is null returning id`, [id])
-        if (gone.length)
-          throw new Problem('no scheduler answered', {
-            code: 'unreachable',
-            hint: 'is one running? "dbops status" shows the services; nothing was started',
-          })
+        if (gone.length) throw noAnswer()
       }
       await heard
     }
@@ -48,19 +56,32 @@ export async function ask(ledger: Ledger, command: Omit<Command, 'id'> & { key?:
   }
 }
 
-const open = `select id, verb, body, actor from commands where answered_at is null order by created_at limit 1 for update skip locked`
+const noAnswer = () =>
+  new Problem('no scheduler answered', {
+    code: 'unreachable',
+    hint: 'is one running? "dbops status" shows the services; nothing was started',
+  })
+
+// An asker that died could not withdraw its command: hours later nobody expects it to be done.
+const open = `
+  select id, verb, body, actor, created_at < now() - interval '1 minute' as stale
+  from commands where answered_at is null order by created_at limit 1 for update skip locked`
+const stale: Answer = {
+  ok: false,
+  error: { code: 'not_taken_up', message: 'no scheduler took it up within a minute; nothing was started' },
+}
 const answer = `update commands set answer = $2, answered_at = now() where id = $1`
 
 /** Takes up the oldest open command, if there is one. What `act` throws is the answer; what it did is then undone. True when there was one. */
 export async function takeUp(ledger: Ledger, act: (db: Queryable, command: Command) => Promise<Answer>): Promise<boolean> {
   const taken = await ledger.transaction(async db => {
     // After the row is locked: a rollback to it keeps the lock.
-    const [{ rows }] = await Promise.all([db.query<Command>(open, []), db.query('savepoint act')])
+    const [{ rows }] = await Promise.all([db.query<Command & { stale: boolean }>(open, []), db.query('savepoint act')])
     const command = rows[0]
     if (!command) return false
     let given: Answer
     try {
-      given = await act(db, command)
+      given = command.stale ? stale : await act(db, command)
     } catch (error) {
       await db.query('rollback to savepoint act')
       given = { ok: false, error: failureOf(error) }

@@ -1,7 +1,7 @@
 // The connection to the ledger: a small pool for statements, one session that listens, migrations at the start. The nouns live in files of their own.
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, type ClientConfig, Pool, types as parsers, type QueryConfig } from 'pg'
+import { Client, type ClientConfig, Pool, types as parsers, type QueryConfig, type QueryResult } from 'pg'
 import { migrate } from './migrate.ts'
 
 // Our bigints (fences, orders, sizes) stay far below 2^53, so they are plain numbers here. Set per client: the maintained databases keep pg's defaults.
@@ -23,6 +23,8 @@ export interface Ledger extends Queryable {
   transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T>
   /** Calls `heard` for every notification on `channel`, and once after each reconnect, since some may have been missed. Returns the way to stop. */
   listen(channel: Channel, heard: (payload: string) => void): () => void
+  /** For heartbeats: beside the pool, in the session that listens, so that nothing waits in front of them; fails after 5 s, for the next to try another session. */
+  readonly apart: Queryable
   /** The ledger's clock; in a transaction `clockOf`. */
   now(): Promise<Date>
   close(): Promise<void>
@@ -34,6 +36,8 @@ export interface LedgerOptions {
   name: string
   /** Sessions beside the listening one; two by default (performance.md: at most 3 a service). */
   sessions?: number
+  /** How long a transaction may stand between two statements, in ms; 10 s by default. The locks of a process that sleeps there would be waited for by everybody. */
+  patience?: number
   migrations?: 'apply' | 'expect'
   signal?: AbortSignal
   /** Told once for each reason while the ledger cannot be reached. */
@@ -41,17 +45,35 @@ export interface LedgerOptions {
 }
 
 /** Connects, waits while the server is away (until `signal`), and brings the schema up to date. */
-export async function openLedger({ url, name, sessions = 2, migrations = 'apply', signal, onWait }: LedgerOptions): Promise<Ledger> {
+export async function openLedger({
+  url,
+  name,
+  sessions = 2,
+  patience = 10_000,
+  migrations = 'apply',
+  signal,
+  onWait,
+}: LedgerOptions): Promise<Ledger> {
   const settings = {
     connectionString: url,
     application_name: `dbops:${name}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    options: '-c search_path=dbops -c timezone=UTC',
+    // What is asked for is recent and lies together: an index costs less than the default says, which is meant for disks that turn.
+    options: '-c search_path=dbops -c timezone=UTC -c random_page_cost=1.1',
     types,
   }
+  // What waits for a lock longer than its asker (30 s) is ended by the server too, or it would do later what nobody waits for any more.
+  const limits = `-c statement_timeout=35s -c idle_in_transaction_session_timeout=${patience}`
   // In a pipeline a statement is sent without waiting for the answer to the one before it, where the caller does not wait either.
-  const pool = new Pool({ ...settings, max: sessions, idleTimeoutMillis: 60_000, query_timeout: 30_000, pipeline: true })
+  const pool = new Pool({
+    ...settings,
+    options: `${settings.options} ${limits}`,
+    max: sessions,
+    idleTimeoutMillis: 60_000,
+    query_timeout: 30_000,
+    pipeline: true,
+  })
   pool.on('error', () => undefined) // an idle session that breaks is replaced by the next query
   let told = ''
   for (;;) {
@@ -66,10 +88,15 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
     }
   }
   const ears = new Ears(settings)
+  const briefly = <Row extends object>(sql: string, values?: unknown[]) => {
+    const statement = { ...prepared(sql, values), query_timeout: 5_000 }
+    return (ears.ask<Row>(statement) ?? pool.query(statement)) as Promise<{ rows: Row[]; rowCount: number | null }>
+  }
   const { rows } = await pool.query<{ id: string }>('select id from installation')
   return {
     installation: rows[0]!.id,
     query: (sql, values) => pool.query(prepared(sql, values)) as never,
+    apart: { query: briefly },
     listen: (channel, heard) => ears.listen(channel, heard),
     now: () => clockOf(pool as never),
     close: async () => {
@@ -79,6 +106,9 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
     async transaction(work) {
       const client = await pool.connect()
       let broken: Error | undefined
+      // The pool listens only to those that nobody has taken out: a session that ends between two statements would end the process. The next statement says it.
+      const onError = (error: Error) => (broken = error)
+      client.on('error', onError)
       try {
         const [, result] = await Promise.all([
           client.query('begin'),
@@ -90,6 +120,7 @@ export async function openLedger({ url, name, sessions = 2, migrations = 'apply'
         await client.query('rollback').catch((reason: Error) => (broken = reason))
         throw error
       } finally {
+        client.off('error', onError)
         client.release(broken)
       }
     },
@@ -116,8 +147,8 @@ export function isConnectionProblem(error: unknown): boolean {
   const { code = '', message = '' } = error as { code?: string; message?: string }
   return (
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/.test(code) ||
-    /^(08|57P0[123]|53300)/.test(code) ||
-    /Connection terminated|connection timeout|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|socket hang up/i.test(
+    /^(08|57P0[123]|53300|25P03|25006)/.test(code) ||
+    /Connection terminated|connection timeout|Query read timeout|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable|socket hang up/i.test(
       message,
     )
   )
@@ -144,6 +175,15 @@ class Ears {
     return () => all.delete(heard)
   }
 
+  /** A statement in the session that listens; undefined while there is none. One that gets no answer ends it: it comes back as a new one. */
+  ask<Row extends object>(statement: QueryConfig): Promise<QueryResult<Row>> | undefined {
+    const wake = this.#wake
+    return this.#client?.query<Row>(statement).catch((error: Error) => {
+      if (isConnectionProblem(error)) wake()
+      throw error
+    })
+  }
+
   async #run() {
     while (!this.#closed) {
       const client = new Client(this.#settings)
@@ -165,7 +205,7 @@ class Ears {
         // the ledger is away: its users say so; here it is only tried again
       }
       this.#client = undefined
-      await client.end().catch(() => undefined)
+      await Promise.race([client.end().catch(() => undefined), sleep(1_000, undefined, { ref: false })]) // a frozen server says no goodbye
       if (!this.#closed) await sleep(500, undefined, { ref: false })
     }
   }

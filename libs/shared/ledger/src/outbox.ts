@@ -92,15 +92,15 @@ export async function unmark(
 
 const copyPosition = `
   insert into positions (reader, ord) select $1, coalesce((select min(o.ord) - 1 from outbox o where o.id = $2), (select next_ord - 1 from publisher))
-  where $2::uuid is null or exists (select 1 from outbox where id = $2 and ord is not null)
+  where ($2::uuid is null or exists (select 1 from outbox where id = $2 and ord is not null))
+    and ($2::uuid is not null or exists (select 1 from publisher where standing = $3)) -- a batch that was confirmed since would count as read
   on conflict (reader) do update set ord = greatest(positions.ord, excluded.ord), copied_at = now()`
-/** How far a reader is: `lowest` is the event id of its lowest unacknowledged entry, null when it has read everything. An entry that the ledger does not know as published says nothing. */
-export const savePosition = (db: Queryable, reader: string, lowest: string | null) => db.query(copyPosition, [reader, lowest])
+/** How far a reader is: `lowest` is the event id of its lowest unacknowledged entry, null when it has read everything. An entry that the ledger does not know as published says nothing; nor does "everything" when another token stands than at the look. */
+export const savePosition = (db: Queryable, reader: string, lowest: string | null, standing: string) =>
+  db.query(copyPosition, [reader, lowest, standing])
 
 const trim = `
-  delete from outbox where n in (
-    select n from outbox where ord is not null and published_at < $1 and ord <= $2 order by n limit 5000
-  )`
+  delete from outbox where ctid = any (array(select ctid from outbox where ord <= $2 and published_at < $1 order by ord limit 5000))`
 /** Deletes rows that the stream no longer has either: published before `before`, and acknowledged by every registered reader. Returns how many. */
 export const trimOutbox = async (db: Queryable, before: Date, readers: string[]): Promise<number> => {
   const { rows } = await db.query<{ ord: number }>(slowest, [readers])

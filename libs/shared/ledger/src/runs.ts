@@ -215,6 +215,8 @@ export const unfinishedOf = async (db: Queryable, schedule: string, target: stri
 
 // ───────────────────────────────────────────────────────────── dispatch
 
+// In the order of its index, since the planner would rather read the table until it meets one: past all runs that have ended.
+const anyWaiting = `select 1 from runs where state = 'queued' and dispatched_at is null order by engine, lane limit 1`
 // One dispatcher at a time, whoever it is; nobody waits for the other. Its commit need not be on the disk: what a crash of the ledger forgets of it is done again under
 // the same dispatch number, and a claim that followed it has brought it to the disk. Parked runs whose time has come go back into the queue first.
 const beginDispatch = `
@@ -227,7 +229,7 @@ const beginDispatch = `
   ), told as (
     insert into history (run, event, attempt, fence) select id, 'woken', attempt, fence from woken
   )
-  select mine, now, exists (select 1 from runs where state = 'queued' and dispatched_at is null) or exists (select 1 from woken) as waiting from one`
+  select mine, now, (${anyWaiting}) is not null or exists (select 1 from woken) as waiting from one`
 
 // A lock of mine that another holds, or that another wants who comes before me. A run whose back-off is not over wants nothing yet.
 const blocker = `
@@ -277,7 +279,8 @@ const explainWaiting = `
     from head r
   )
   update runs u set waiting_for = why.reason, waiting_since = case when u.waiting_for is null then now() else coalesce(u.waiting_since, now()) end
-  from why where u.id = why.id and u.waiting_for is distinct from why.reason and why.reason is not null`
+  from why where u.id = why.id and u.waiting_for is distinct from why.reason and why.reason is not null
+    and u.state = 'queued' and u.dispatched_at is null -- looked at again in the row as it is once its lock is had: it may have been claimed meanwhile`
 const postpone = `
   with later as (
     update runs set not_before = $2, waiting_for = $3, waiting_since = coalesce(waiting_since, now()), policy = $4 where id = $1 and state = 'queued' returning id, attempt
@@ -458,7 +461,7 @@ const endRun = `
   ), told as (
     insert into history (run, event, attempt, fence, worker, detail) select id, $2, attempt, fence, worker, $5::jsonb from ended
   )
-  select id, (select pg_notify('dbops_queued', '') where exists (select 1 from runs where state = 'queued' and dispatched_at is null)) from ended`
+  select id, (select pg_notify('dbops_queued', '') from (${anyWaiting}) waiting) from ended`
 const stateUnderFence = `select state from runs where fence = $1`
 
 export interface End {
@@ -588,16 +591,22 @@ const passReaper = `
 export const reaperRests = async (db: Queryable, reapMs: number, leaseMs: number): Promise<boolean> =>
   (await db.query<{ resting: boolean }>(passReaper, [reapMs, leaseMs])).rows[0]!.resting
 
-const expiredLeases = `select ${columns} from runs r where r.state = 'running' and r.lease_until < now() order by r.lease_until limit 100 for update skip locked`
-export const expired = async (db: Queryable): Promise<Run[]> => (await db.query<Run>(expiredLeases)).rows
+// The pass is looked at once more in the statement that takes away: the ledger may have stood still since it was noted.
+const expiredLeases = `
+  select ${columns} from runs r
+  where r.state = 'running' and r.lease_until < now()
+    and exists (select 1 from reaper where rest_until <= now() and passed_at > clock_timestamp() - 2 * $1 * interval '1 ms')
+  order by r.lease_until limit 100 for update of r skip locked`
+export const expired = async (db: Queryable, reapMs: number): Promise<Run[]> => (await db.query<Run>(expiredLeases, [reapMs])).rows
 
 const overdueRuns = `
   select ${columns} from runs r
-  where (r.state in ('queued', 'parked', 'awaiting_approval') and r.valid_until < now() and r.mode <> 'recover' and r.verdict is null)
+  where r.state in ('queued', 'parked', 'awaiting_approval') and ( -- the condition of the index; each of these is one of them
+        (r.valid_until < now() and r.mode <> 'recover' and r.verdict is null)
      or (r.state = 'queued' and r.start_by < now() and r.fence is null)
-     or (r.state = 'parked' and r.cancel_asked is not null)
+     or (r.state in ('queued', 'parked') and r.cancel_asked is not null and r.mode <> 'recover' and r.verdict is null))
   limit 100 for update skip locked`
-/** Runs that wait past their deadline, or whose slot nobody began within its catch-up. */
+/** Runs that wait past their deadline, whose slot nobody began within its catch-up, or whose cancellation was asked just when their attempt came back. */
 export const overdue = async (db: Queryable): Promise<Run[]> => (await db.query<Run>(overdueRuns)).rows
 
 const loseFence = `insert into lost_fences (target, fence) values ($1, $2) on conflict do nothing`

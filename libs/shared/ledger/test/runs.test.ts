@@ -310,7 +310,7 @@ const finish = (fence: number) => ledger.transaction(db => end(db, { fence, stat
 const expire = (id: string) => ledger.query(`update runs set lease_until = now() - interval '1 second' where id = $1`, [id])
 async function loseTo(lost: Run, fate: Parameters<typeof lose>[2]): Promise<void> {
   await ledger.transaction(async db => {
-    const found = (await expired(db)).find(r => r.id === lost.id)
+    const found = (await expired(db, 60_000)).find(r => r.id === lost.id)
     await lose(db, found!, fate, [])
   })
   await until('the run is out of the dead hands', async () => (await run(lost.id)).state !== 'running')

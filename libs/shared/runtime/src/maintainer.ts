@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { openStore } from '@dbops/artifacts/open-store'
 import { failureOf, Problem } from '@dbops/contract/failure'
 import { type Lane, lanes, type Probe, type Task } from '@dbops/contract/task'
+import { isConnectionProblem } from '@dbops/ledger/ledger'
 import * as runs from '@dbops/ledger/runs'
 import { Abort } from './abort.ts'
 import type { App } from './config-owners.ts'
@@ -42,7 +43,7 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
     every: service.timers.heartbeat,
     wake: 'dbops_cancel',
     always: true,
-    turn: () => leases.beat(service.ledger, service.timers.lease),
+    turn: () => leases.beat(service.ledger.apart, service.timers.lease),
   })
 
   const take = async (offer: Offer) => {
@@ -116,10 +117,7 @@ async function work<Verbs>(
   leases: Leases,
   { run: id, dispatch }: Offer,
 ): Promise<void> {
-  const sentAt = performance.now()
-  const claimed = await service.ledger.transaction(db =>
-    runs.claim(db, { run: id, dispatch, key: randomUUID(), worker: service.name, tasks: [...tasks.keys()], leaseMs: service.timers.lease }),
-  )
+  const { sentAt, claimed } = await claim(service, { run: id, dispatch, key: randomUUID(), tasks: [...tasks.keys()] })
   if (claimed.kind !== 'claimed') return
   const { run, lostFences, locks, lastLine } = claimed
   const abort = Abort.with(service.signal)
@@ -147,12 +145,31 @@ async function work<Verbs>(
       fence: run.fence!,
       after: service.timers.lease,
       as: 'later',
-      waitingFor: told.message,
-      error: told,
+      waitingFor: redact(told.message),
+      error: { ...told, message: redact(told.message) },
     })
   } finally {
     letGo()
     abort.release()
+  }
+}
+
+/** Asks until there is an answer: a claim whose reply was lost may have been taken, and would cost its run an attempt. The same key gets the same answer. */
+async function claim(
+  service: Service,
+  delivery: Omit<runs.Delivery, 'worker' | 'leaseMs'>,
+): Promise<{ sentAt: number; claimed: runs.Claim }> {
+  for (;;) {
+    const sentAt = performance.now()
+    try {
+      const claimed = await service.ledger.transaction(db =>
+        runs.claim(db, { ...delivery, worker: service.name, leaseMs: service.timers.lease }),
+      )
+      return { sentAt, claimed }
+    } catch (error) {
+      if (!isConnectionProblem(error) || service.signal.aborted) throw error
+      await sleep(500, undefined, { ref: false })
+    }
   }
 }
 
