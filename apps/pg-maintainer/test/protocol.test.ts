@@ -74,7 +74,7 @@ describe('SIGKILL of the maintainer', () => {
     maintainer.kill('SIGKILL')
     const run = await ended(id)
     const fences = await fencesOf(id)
-    expect([run.state, run.attempt, run.worker?.endsWith(`:${other.child.pid}`), fences.length, await line.events(id)]).toEqual([
+    expect([run.state, run.attempt, run.worker?.endsWith(`:${other.pid}`), fences.length, await line.events(id)]).toEqual([
       'succeeded',
       2,
       true,

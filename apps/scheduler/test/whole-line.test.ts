@@ -274,7 +274,7 @@ async function hangingDump(): Promise<string> {
   const id = await start('items')
   const pid = await until(
     'pg_dump reads',
-    async () => ((await sessions('pg.dump')).length >= 3 ? childNamed('pg_dump', maintainer.child.pid!) : undefined),
+    async () => ((await sessions('pg.dump')).length >= 3 ? childNamed('pg_dump', maintainer.pid) : undefined),
     { every: 5 },
   )
   process.kill(pid, 'SIGSTOP')

@@ -1,22 +1,24 @@
-// The whole line for a test: a ledger and a Redis of its own, and real processes of ours that can be killed, frozen and looked at from outside.
-import { type ChildProcess, spawn } from 'node:child_process'
+// The whole line for a test: a ledger and a Redis of its own, and real processes of ours that can be killed, frozen and looked at from outside. None outlives the test run, however that ends.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { listServices } from '@dbops/ledger/services'
+import { startChild } from '@dbops/servers/child'
 import { startRedis } from '@dbops/servers/redis'
 import { freshDatabase } from './database.ts'
 import { until } from './until.ts'
 
 export interface Process {
-  child: ChildProcess
+  pid: number
   /** What it printed, line by line; NDJSON of the log. */
   lines: string[]
   kill(signal: NodeJS.Signals): void
   /** SIGTERM, and its exit code. */
   stop(): Promise<number | null>
+  /** Its exit code; null when a signal ended it. */
   ended: Promise<number | null>
+  isRunning(): boolean
 }
 
 export interface Line {
@@ -48,22 +50,30 @@ export async function startLine(config: string, env: Record<string, string> = {}
   const all = { ...env, DBOPS_LEDGER_URL: database.url, DBOPS_REDIS_URL: redis.url, DBOPS_LOG_LEVEL: 'debug' }
 
   const start: Line['start'] = async (main, { args = [], env: more = {}, ready = true } = {}) => {
-    const child = spawn(process.execPath, [join(root, main), '--config', configFile, ...args], {
-      env: { ...process.env, ...all, ...more },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    })
     const lines: string[] = []
-    for (const output of [child.stdout, child.stderr])
-      output.setEncoding('utf8').on('data', (text: string) => lines.push(...text.split('\n').filter(Boolean)))
-    const ended = new Promise<number | null>(done => child.once('exit', code => done(code)))
-    const kill = (signal: NodeJS.Signals) =>
-      void (child.exitCode === null && child.signalCode === null && process.kill(-child.pid!, signal))
+    let rest = ''
+    const child = startChild([process.execPath, join(root, main), '--config', configFile, ...args], {
+      env: { ...process.env, ...all, ...more },
+      output: text => {
+        const parts = (rest + text).split('\n')
+        rest = parts.pop()!
+        lines.push(...parts.filter(Boolean))
+      },
+      orphanSignal: 'TERM',
+    })
+    let running = true
+    const ended = child.ended.then(how => {
+      running = false
+      const code = /^exit code (\d+)$/.exec(how)?.[1]
+      return code === undefined ? null : Number(code)
+    })
+    const kill = (signal: NodeJS.Signals) => void (running && process.kill(-child.pid, signal))
     const started: Process = {
-      child,
+      pid: child.pid,
       lines,
       kill,
       ended,
+      isRunning: () => running,
       stop: () => {
         kill('SIGTERM')
         return ended
@@ -74,7 +84,7 @@ export async function startLine(config: string, env: Record<string, string> = {}
       await until(
         `${main} reports itself ready; it said ${lines.slice(-5).join('\n')}`,
         async () => {
-          if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${lines.slice(-5).join('\n')}`)
+          if (!running) throw new Error(`it ended with ${await ended}: ${lines.slice(-5).join('\n')}`)
           return (await listServices(ledger, 60_000)).some(service => service.name.endsWith(`:${child.pid}`) && service.ready)
         },
         { within: 30_000 },
