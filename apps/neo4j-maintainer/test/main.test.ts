@@ -65,8 +65,8 @@ const reading = (state: 'ok' | 'failed', after = new Date(0)) =>
     within: 25_000,
   })
 
-async function page({ child }: Process, path: string): Promise<Response> {
-  const service = (await listServices(line!.ledger, 60_000)).find(({ name }) => name.endsWith(`:${child.pid}`))
+async function page({ pid }: Process, path: string): Promise<Response> {
+  const service = (await listServices(line!.ledger, 60_000)).find(({ name }) => name.endsWith(`:${pid}`))
   return fetch(`${service!.address}${path}`)
 }
 
