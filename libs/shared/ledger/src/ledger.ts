@@ -59,8 +59,8 @@ export async function openLedger({
     application_name: `dbops:${name}`,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    // What is asked for is recent and lies together: an index costs less than the default says, which is meant for disks that turn.
-    options: '-c search_path=dbops -c timezone=UTC -c random_page_cost=1.1',
+    // What is asked for is recent and lies together, and small: an index costs less than the default says, and no statement is worth a second process.
+    options: '-c search_path=dbops -c timezone=UTC -c random_page_cost=1.1 -c max_parallel_workers_per_gather=0',
     types,
   }
   // What waits for a lock longer than its asker (30 s) is ended by the server too, or it would do later what nobody waits for any more.
