@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -21,6 +21,9 @@ export function startTool(path: string, args: string[], env: NodeJS.ProcessEnv, 
   signal?.throwIfAborted()
   const child = spawn(path, args, { env, detached: true, stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
   const program = path.slice(path.lastIndexOf('/') + 1)
+  // Taken from the pipe at once and held for the reader: what nobody reads yet when the program ends, Node throws away without a word.
+  const stdout = new PassThrough()
+  void pipeline(child.stdout!, stdout).catch(() => undefined)
   let stderr = ''
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-lastWords)))
   // 'exit' is the process, 'close' its pipes too: the last words come after the exit.
@@ -48,7 +51,7 @@ export function startTool(path: string, args: string[], env: NodeJS.ProcessEnv, 
   void done.then(() => signal?.removeEventListener('abort', onAbort))
 
   async function* output() {
-    yield* child.stdout as AsyncIterable<Uint8Array>
+    yield* stdout as AsyncIterable<Uint8Array>
     const end = await done
     signal?.throwIfAborted()
     if (end.code !== 0) throw toolFailed(program, end)
