@@ -17,4 +17,7 @@ for (const stream of [process.stdout, process.stderr])
   })
 
 const { runProgram } = await import('./program.ts')
-process.exit(await runProgram(process.argv.slice(2)))
+const exit = await runProgram(process.argv.slice(2))
+// What is still on its way to a slow reader of a pipe would end with the process.
+for (const stream of [process.stdout, process.stderr]) await new Promise(resolve => stream.write('', resolve))
+process.exit(exit)
