@@ -87,8 +87,8 @@ describe('SIGKILL of the maintainer', () => {
   test('of a task that resumes: each step is done once', async () => {
     const id = await start('resume', { steps: 10, pause: 100 }, { retry: 'resume' })
     await steps(id, 3)
-    await startMaintainer()
     maintainer.kill('SIGKILL')
+    await startMaintainer()
     await ended(id)
     const { rows } = await db.query('SELECT step, count(*)::int AS times FROM effects GROUP BY step ORDER BY step')
     expect(rows.filter(row => row.step !== rows.findLast(r => r.times > 1)?.step).every(row => row.times === 1) && rows.length).toBe(10)
@@ -97,16 +97,16 @@ describe('SIGKILL of the maintainer', () => {
   test('of a task that is never repeated: it has failed with an unknown outcome, and was not begun again', async () => {
     const id = await start('once', { pause: 30_000 }, { retry: 'never' })
     await steps(id, 1)
-    await startMaintainer()
     maintainer.kill('SIGKILL')
+    await startMaintainer()
     expect([(await ended(id)).error?.code, (await fencesOf(id)).length]).toEqual(['outcome_unknown', 1])
   })
 
   test('while the world is open: it is closed by a recovery before the run begins again', async () => {
     const id = await start('open', { pause: 1_500 }, { recovers: true, locks: [{ name: 'window', exclusive: true }] })
     await until('the window is open', async () => (await world()).open)
-    await startMaintainer()
     maintainer.kill('SIGKILL')
+    await startMaintainer()
     const run = await ended(id)
     const recovery = (await line.ledger.query<{ id: string; fence: number }>(`select id, fence from runs where parent = $1`, [id])).rows[0]!
     const order = await line.ledger.query<{ run: string }>(`select run from history where event in ('claimed') order by n`)
@@ -136,8 +136,8 @@ describe('SIGKILL of the maintainer', () => {
   test('in the middle of the last attempt of an artifact: it has failed, told once, when its recovery is done', async () => {
     const id = await start('make', { dump: 'metadata', chunks: 20, pause: 100 }, { ...made, attempts: 1 })
     await until('it writes', () => files().some(file => file.includes('made.bin')))
-    await startMaintainer()
     maintainer.kill('SIGKILL')
+    await startMaintainer()
     const run = await ended(id)
     const left = files().filter(file => !file.endsWith('manifest.json') && !file.startsWith('.drafts'))
     expect([run.state, run.error?.code, left, await line.events(id)]).toEqual(['failed', 'lost', [], ['run_lost', 'run_failed']])
@@ -146,8 +146,8 @@ describe('SIGKILL of the maintainer', () => {
   test('in the middle of an artifact: what it had written is voided and swept, and one manifest is there in the end', async () => {
     const id = await start('make', { dump: 'metadata', chunks: 20, pause: 100 }, made)
     await until('it writes', () => files().some(file => file.endsWith('made.bin') || file.includes('made.bin')))
-    await startMaintainer()
     maintainer.kill('SIGKILL')
+    await startMaintainer()
     const run = await ended(id)
     const sealed = await listArtifacts(line.ledger, { limit: 9 })
     const left = files().filter(

@@ -46,7 +46,8 @@ async function materialiseOne(db: Queryable, planner: Planner, schedule: Schedul
   // More than a turn's worth is due: the latest of all is not among these.
   const more = next !== null && next <= now
   const { run, skipped } = more ? { run: undefined, skipped: slots } : choose(slots, schedule.spec, now, planner.timers.lease)
-  if (skipped.length) await record(db, planner, schedule, skipped, late(skipped, schedule))
+  for (const { slots: alike, why } of byReason(skipped, slot => reasonAt(slot, planner, schedule, pauses, now)))
+    await record(db, planner, schedule, alike, why)
   if (run) await bearSlot(db, planner, schedule, run, pauses, now)
   await setDue(db, schedule, next)
   return more
@@ -69,11 +70,8 @@ export function choose(
 
 async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, slot: Date, pauses: Pause[], now: Date): Promise<void> {
   const { name, target, task, spec } = schedule
-  const pause = inForce(pauses, { schedule: name, target, task })
-  if (pause)
-    return record(db, planner, schedule, [slot], { code: 'paused', message: `paused by ${pause.actor} until ${pause.until.toISOString()}` })
-  const verdict = judge({ task, target, window: spec.window }, planner.config, now)
-  if (verdict.verdict !== 'allow') return record(db, planner, schedule, [slot], { code: verdict.rule, message: verdict.reason })
+  const forbidden = forbiddenAt(now, planner, schedule, pauses)
+  if (forbidden) return record(db, planner, schedule, [slot], forbidden)
   const before = await runs.unfinishedOf(db, name, target)
   if (before)
     return record(db, planner, schedule, [slot], { code: 'overlap', message: `run ${before.slice(-8)} of this schedule had not ended` })
@@ -105,10 +103,37 @@ async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, 
   })
 }
 
-const late = (slots: Date[], { spec }: ScheduleRow): Failure => ({
-  code: 'late',
-  message: `${slots.length} slot${slots.length === 1 ? '' : 's'} fell due while no scheduler ran; misfire is "${spec.misfire}"`,
-})
+/** What keeps runs of this schedule from being born at a moment: a pause, a blackout, a closed window. */
+function forbiddenAt(at: Date, { config }: Planner, { name, target, task, spec }: ScheduleRow, pauses: Pause[]): Failure | undefined {
+  const pause = inForce(
+    pauses.filter(({ createdAt }) => createdAt <= at),
+    { schedule: name, target, task },
+  )
+  if (pause) return { code: 'paused', message: `paused by ${pause.actor} until ${pause.until.toISOString()}` }
+  const verdict = judge({ task, target, window: spec.window }, config, at)
+  return verdict.verdict === 'allow' ? undefined : { code: verdict.rule, message: verdict.reason }
+}
+
+/** Why a slot that is not run was not: what forbade it as it fell due; else it was overtaken by the next (a turn took a while), or nobody was there. */
+function reasonAt(slot: Date, planner: Planner, schedule: ScheduleRow, pauses: Pause[], now: Date): Failure {
+  const forbidden = forbiddenAt(slot, planner, schedule, pauses)
+  if (forbidden) return forbidden
+  if (now.getTime() - slot.getTime() <= planner.timers.lease)
+    return { code: 'overtaken', message: 'the next slot fell due before it could begin' }
+  return { code: 'late', message: `it fell due while no scheduler ran; misfire is "${schedule.spec.misfire}"` }
+}
+
+/** Slots that follow one another for one reason, together. */
+function byReason(slots: Date[], reasonOf: (slot: Date) => Failure): { slots: Date[]; why: Failure }[] {
+  const groups: { slots: Date[]; why: Failure }[] = []
+  for (const slot of slots) {
+    const why = reasonOf(slot)
+    const last = groups.at(-1)
+    if (last?.why.code === why.code) last.slots.push(slot)
+    else groups.push({ slots: [slot], why })
+  }
+  return groups
+}
 
 async function record(db: Queryable, planner: Planner, schedule: ScheduleRow, slots: Date[], why: Failure): Promise<void> {
   const { name, target, task, spec } = schedule

@@ -62,6 +62,21 @@ test('outside its window a slot is skipped and says when the window opens, witho
   expect([(await rows())[0]?.reason, told]).toEqual(['window', []])
 })
 
+test('slots that fell due while a pause stood are one row, however slowly the scheduler turned', async () => {
+  await schedule('* * * * * *')
+  await ledger.query(
+    `insert into pauses (id, scope, until, actor, created_at) values (gen_random_uuid(), 'all', '2099-01-01', 'ada', $1)`,
+    [at('12:00:03')],
+  )
+  await tick('12:00:06')
+  await tick('12:00:09')
+  await tick('12:00:10')
+  expect((await rows()).map(r => [r.state, r.slot, r.slots, r.reason])).toEqual([
+    ['skipped', '12:00:01', 2, 'overtaken'],
+    ['skipped', '12:00:03', 8, 'paused'],
+  ])
+})
+
 test('with jitter a run begins later by the same share for the same slot', async () => {
   await schedule('*/10 * * * *', 'jitter: 5m')
   await tick('12:10:00')
@@ -76,7 +91,8 @@ test('a schedule of every second that was away for an hour and a half is brought
   await schedule('* * * * * *')
   while (await tick('13:30:00'));
   expect((await rows()).map(r => [r.state, r.slot, r.slots, r.reason])).toEqual([
-    ['skipped', '12:00:01', 5_399, 'late'],
+    ['skipped', '12:00:01', 5_369, 'late'],
+    ['skipped', '13:29:30', 30, 'overtaken'],
     ['queued', '13:30:00', 1, null],
   ])
 })
