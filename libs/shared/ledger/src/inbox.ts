@@ -20,4 +20,5 @@ export const forget = (db: Queryable, consumer: string, entry: string) =>
 
 /** The inbox is kept longer than any entry can still come. */
 export const trimInbox = async (db: Queryable, before: Date): Promise<number> =>
-  (await db.query('delete from inbox where ctid = any (array(select ctid from inbox where at < $1 order by at limit 5000))', [before])).rowCount ?? 0
+  (await db.query('delete from inbox where ctid = any (array(select ctid from inbox where at < $1 order by at limit 5000))', [before]))
+    .rowCount ?? 0

@@ -10,7 +10,8 @@ export interface Line {
 /** How many lines of a run are kept: the newest. */
 export const kept = 500
 
-const insert = `insert into run_logs (run, n, at, level, line) select $1, l.n, l.at, l.level, l.line from jsonb_to_recordset($2::jsonb) as l (n int, at timestamptz, level text, line text) on conflict do nothing`
+// Not waited for on the disk: the process log has the same lines.
+const insert = `insert into run_logs (run, n, at, level, line) select $1, l.n, l.at, l.level, l.line from jsonb_to_recordset($2::jsonb) as l (n int, at timestamptz, level text, line text), (select set_config('synchronous_commit', 'off', true)) as unhurried on conflict do nothing`
 const cut = `delete from run_logs where run = $1 and n <= $2`
 
 export async function appendLines(db: Queryable, run: string, lines: Line[]): Promise<void> {

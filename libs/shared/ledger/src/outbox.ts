@@ -4,19 +4,22 @@ import { signalOf } from '@dbops/contract/envelope'
 import { v4 as uuidv4 } from 'uuid'
 import type { Queryable } from './ledger.ts'
 
-const insert = `
-  with put as (
+/** As part of a statement that makes them true: puts the events of `rowsOf`, under the parameter `values`, into the outbox. Their time is the ledger's, so that all of them are of one clock. */
+export const putEvents = (values: string, where = 'true') => `
     insert into outbox (id, event, ce)
     select (e.ce ->> 'id')::uuid, e.name, jsonb_set(e.ce, '{time}', to_jsonb(to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
-    from jsonb_to_recordset($1::jsonb) as e (name text, ce jsonb)
-    on conflict (id) do nothing returning n
+    from jsonb_to_recordset(${values}::jsonb) as e (name text, ce jsonb) where ${where}
+    on conflict (id) do nothing returning n`
+export const rowsOf = (events: Envelope[]) => JSON.stringify(events.map(ce => ({ name: signalOf(ce.type), ce })))
+const insert = `
+  with put as (${putEvents('$1')}
   )
   select pg_notify('dbops_outbox', '') where exists (select 1 from put)`
 
-/** Puts events into the outbox, in the caller's transaction. Their time is the ledger's, so that all of them are of one clock. */
+/** Puts events into the outbox, in the caller's transaction. */
 export async function publish(db: Queryable, events: Envelope[]): Promise<void> {
   if (!events.length) return
-  await db.query(insert, [JSON.stringify(events.map(ce => ({ name: signalOf(ce.type), ce })))])
+  await db.query(insert, [rowsOf(events)])
 }
 
 export interface Batch {

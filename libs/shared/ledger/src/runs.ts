@@ -12,7 +12,7 @@ import type { Failure } from '@dbops/contract/failure'
 import { v7 as uuidv7 } from 'uuid'
 import { recordArtifact, type Sealed } from './artifacts.ts'
 import type { Queryable } from './ledger.ts'
-import { publish } from './outbox.ts'
+import { publish, putEvents, rowsOf } from './outbox.ts'
 
 export const unfinished = ['awaiting_approval', 'queued', 'running', 'parked'] as const
 export const final = ['succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped'] as const
@@ -460,8 +460,9 @@ const endRun = `
     delete from run_locks where run in (select id from ended)
   ), told as (
     insert into history (run, event, attempt, fence, worker, detail) select id, $2, attempt, fence, worker, $5::jsonb from ended
+  ), put as (${putEvents('$6', 'exists (select 1 from ended)')}
   )
-  select id, (select pg_notify('dbops_queued', '') from (${anyWaiting}) waiting) from ended`
+  select id, (select pg_notify('dbops_queued', '') from (${anyWaiting}) waiting), (select pg_notify('dbops_outbox', '') where exists (select 1 from put)) from ended`
 const stateUnderFence = `select state from runs where fence = $1`
 
 export interface End {
@@ -473,15 +474,14 @@ export interface End {
   events: Envelope[]
   artifact?: Sealed
 }
-/** Ends an attempt's run with its events, in the caller's transaction. `already`: it had been done, the reply was lost. `superseded`: this attempt has nothing to say any more, nothing is written. */
+/** Ends an attempt's run with its events, in one statement; with an artifact, which is a second, in the caller's transaction. `already`: it had been done, the reply was lost. `superseded`: this attempt has nothing to say any more, nothing is written. */
 export async function end(db: Queryable, e: End): Promise<'ended' | 'already' | 'superseded'> {
-  const { rows } = await db.query(endRun, [e.fence, e.state, e.result ?? null, e.evidence ?? null, e.error ?? null])
+  const { rows } = await db.query(endRun, [e.fence, e.state, e.result ?? null, e.evidence ?? null, e.error ?? null, rowsOf(e.events)])
   if (!rows.length) {
     const { rows: now } = await db.query<{ state: State }>(stateUnderFence, [e.fence])
     return now[0] && isFinal(now[0].state) ? 'already' : 'superseded'
   }
   if (e.artifact) await recordArtifact(db, e.artifact)
-  await publish(db, e.events)
   return 'ended'
 }
 

@@ -115,8 +115,9 @@ async function giveBack<V>(a: Attempt<V>, how: Omit<Parameters<typeof runs.reque
 
 /** Writes the end, however long the ledger is away; gives up only when this process stops. */
 async function finish<V>(a: Attempt<V>, end: runs.End): Promise<void> {
-  if ((await untilLedger(a, () => a.service.ledger.transaction(db => runs.end(db, end)))) === 'superseded')
-    takenOver(a, `ended as ${end.state}`)
+  const { ledger } = a.service
+  const write = () => (end.artifact ? ledger.transaction(db => runs.end(db, end)) : runs.end(ledger, end))
+  if ((await untilLedger(a, write)) === 'superseded') takenOver(a, `ended as ${end.state}`)
 }
 
 const takenOver = <V>(a: Attempt<V>, what: string) =>
