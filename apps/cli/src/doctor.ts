@@ -4,6 +4,7 @@ import { formatDuration } from '@dbops/contract/duration'
 import { failureOf } from '@dbops/contract/failure'
 import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
+import { listReadings } from '@dbops/ledger/probes'
 import { listTargets } from '@dbops/ledger/schedules'
 import { listServices } from '@dbops/ledger/services'
 import { type Config, checkConfig } from '@dbops/runtime/config'
@@ -121,6 +122,7 @@ async function services(ledger: Ledger, config: Config | undefined): Promise<Che
 
 /** What a service says of itself has its mend after a semicolon, where it knows one. */
 function hindrance(name: string, reason: string): Check {
+  if (reason === 'starting') return bad('warning', name, 'it is starting', 'ask again in a moment')
   const [what, ...mend] = reason.split('; ')
   return bad('error', name, what!, mend.join('; ') || 'see its log, and the server that it speaks of')
 }
@@ -135,8 +137,22 @@ async function targets(ledger: Ledger): Promise<Check[]> {
       hint: finding.hint ?? null,
     })),
   )
+  // A finding may be a minute old; a reading is of this moment.
+  const known = new Set((await listTargets(ledger)).map(({ name }) => name))
+  const readings = (await listReadings(ledger)).flatMap(({ target, probe, state, since, error }) =>
+    state === 'ok' || !known.has(target)
+      ? []
+      : [
+          bad(
+            'error',
+            `target ${target}`,
+            `${probe} fails since ${since.toISOString()}: ${error?.message ?? 'no reason was told'}`,
+            error?.hint ?? 'is the server running, and reachable from its maintainer?',
+          ),
+        ],
+  )
   // Replicas find the same.
-  return [...new Map(found.map(check => [JSON.stringify(check), check])).values()]
+  return [...new Map([...readings, ...found].map(check => [JSON.stringify(check), check])).values()]
 }
 
 /** As this machine reaches them, where the configuration is known. */

@@ -27,8 +27,8 @@ export function takeCommands(service: Service): void {
     name: 'commands',
     every: 1_000,
     wake: 'dbops_command',
-    turn: async () => {
-      while (await takeUp(service.ledger, (db, command) => act(db, service, command)));
+    turn: async alive => {
+      while (!service.signal.aborted && (await takeUp(service.ledger, (db, command) => act(db, service, command)))) alive()
     },
   })
 }
@@ -61,6 +61,11 @@ async function again(db: Queryable, service: Service, id: string, actor: string)
   if (!run) throw new Problem(`there is no run ${id}`, { code: 'unknown_run' })
   if (!runs.isFinal(run.state))
     throw new Refused(`run ${id.slice(-8)} has not ended: it is ${run.state}`, { hint: 'cancel it first, or wait' })
+  if (run.state === 'skipped')
+    throw new Refused(`${id.slice(-8)} stands for slots that were not run: there is nothing to repeat`, {
+      hint: `run ${run.task} by hand: dbops run ${run.task} --help`,
+    })
+  if (run.mode === 'recover') throw new Refused(`${id.slice(-8)} is a recovery: it is repeated by itself until it has succeeded`)
   const task = taskNamed(run.task)
   if (!task) throw new Problem(`there is no task "${run.task}" any more`, { code: 'unknown_task' })
   // A retry is a new run of today's configuration: the entry may have been mended since.

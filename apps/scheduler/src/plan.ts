@@ -84,7 +84,7 @@ export async function apply(
     await saveTargets(db, targetsOf(config))
     // What fell due under the old specs is born under the old specs.
     const now = await clockOf(db)
-    await materialise(db, service, now)
+    while (await materialise(db, service, now));
     const changes = await reconcile(
       db,
       plan(config),

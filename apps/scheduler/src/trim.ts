@@ -20,12 +20,12 @@ export function trimming(service: Service): void {
   service.loop({
     name: 'trim',
     every: 60_000,
-    turn: async () => {
+    turn: async alive => {
       if (!(await hold(service.ledger, 'trimmer', service.name, 120_000))) return
       const now = await service.ledger.now()
       await trimStream(service, redis, now, lagging)
-      while (await trimOutbox(service.ledger, new Date(now.getTime() - keep), readersOf(service)));
-      while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox)));
+      while (await trimOutbox(service.ledger, new Date(now.getTime() - keep), readersOf(service))) alive()
+      while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox))) alive()
       await sweepServices(service.ledger)
     },
   })
@@ -40,10 +40,9 @@ export async function trimStream(service: Service, redis: Redis, now: Date, lagg
     const group = groups.find(g => g['name'] === reader)
     if (!group) continue
     const [pending, lowestPending] = (await redis.xpending(stream, reader)) as [number, string | null]
-    const next =
-      pending > 0 && lowestPending
-        ? lowestPending
-        : ((await redis.xrange(stream, `(${String(group['last-delivered-id'])}`, '+', 'COUNT', 1))[0]?.[0] ?? null)
+    // What is pending and was trimmed has been told as lost: the oldest is the first that is still there.
+    const from = pending > 0 && lowestPending ? lowestPending : `(${String(group['last-delivered-id'])}`
+    const next = (await redis.xrange(stream, from, '+', 'COUNT', 1))[0]?.[0] ?? null
     const oldest = next === null ? null : Number(next.split('-')[0])
     const maxLag = service.config.streams.groups[reader]?.maxLag ?? '14d'
     const age = oldest === null ? 0 : now.getTime() - oldest

@@ -62,6 +62,14 @@ test('past its maxLag a reader loses entries, and that is told as a loss', async
   expect([await oldestDay(), await told()]).toEqual([13, ['stream_group_lagging', 'redis_stream_data_loss']])
 })
 
+test('entries that were pending and are trimmed are told as lost once, not at every turn', async () => {
+  await readBy('alert-relay', 20)
+  await readBy('reporting', 20, 2)
+  await trimAt(20)
+  await trimAt(20)
+  expect((await told()).filter(event => event === 'redis_stream_data_loss')).toHaveLength(1)
+})
+
 test('a reader that has caught up is told once as recovered', async () => {
   await readBy('alert-relay', 20)
   await readBy('reporting', 8)

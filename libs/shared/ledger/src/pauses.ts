@@ -1,4 +1,4 @@
-// Pauses: no new runs of a schedule, a target, a task or of everything, until a stated time.
+// Pauses: no slots of a schedule, a target, a task or of everything become runs, until a stated time. What a person asks for is run all the same.
 import { v7 as uuidv7 } from 'uuid'
 import { recordDeed } from './audit.ts'
 import type { Queryable } from './ledger.ts'
@@ -38,7 +38,7 @@ export const standing = async (db: Queryable): Promise<Pause[]> =>
     )
   ).rows
 
-/** The pause that was or is in force at `at` for this schedule, if any: pauses lifted since then still explain why a slot was not run. */
+/** The first of these pauses that stops this schedule on this target. */
 export const inForce = (pauses: Pause[], of: { schedule: string; target: string | null; task: string }): Pause | undefined =>
   pauses.find(
     p =>
