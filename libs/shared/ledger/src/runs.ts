@@ -418,6 +418,16 @@ export async function claim(db: Queryable, d: Delivery): Promise<Claim> {
   return claimed(takeRun, [d.run, d.worker, d.key, d.leaseMs])
 }
 
+const returnOffer = `
+  with back as (
+    update runs set dispatch = dispatch + 1, dispatched_at = null where id = $1 and dispatch = $2 and state = 'queued' and dispatched_at is not null returning id, attempt
+  ), told as (
+    insert into history (run, event, attempt, detail) select id, 'sent_back', attempt, '{"waitingFor": "another worker"}' from back
+  )
+  select id, pg_notify('dbops_queued', '') from back`
+/** A worker that is stopping took a job out of the queue and will not claim it: offered anew at once, under another number. */
+export const sendBackUnclaimed = (db: Queryable, run: string, number: number) => touched(db, returnOffer, [run, number])
+
 /** Strikes fences off the list once no session of theirs is left in the target. */
 export const evicted = (db: Queryable, target: string, fences: number[]) =>
   db.query('delete from lost_fences where target = $1 and fence = any ($2)', [target, fences])
