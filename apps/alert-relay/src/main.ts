@@ -8,12 +8,15 @@ await startService('alert-relay', async s => {
   const { ledger, log, metrics, signal, name: consumer } = s
   const does = relay(s, await loadChannels())
   const blocking = s.redis('blocking')
+  let turned = performance.now()
+  s.mustTurn('the reader of dbops:events', () => performance.now() - turned)
   const reading = consume({
     group: 'alert-relay',
     consumer,
     blocking,
     prompt: s.redis('prompt'),
     handle: (db, event) => does.handle(db, event),
+    onTurn: () => void (turned = performance.now()),
     ledger,
     signal,
     log,

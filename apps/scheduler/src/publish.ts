@@ -35,11 +35,11 @@ export function publishing(service: Service): void {
     name: 'publish',
     every: 1_000,
     wake: 'dbops_outbox',
-    turn: async () => {
+    turn: async alive => {
       if (!grouped) for (const reader of readers) await ensureGroup(redis, reader)
       grouped = true
       if (!(await isDue(service.ledger)) || !(await mine())) return
-      while (!service.signal.aborted && (await publishBatch(service, redis, readers)));
+      while (!service.signal.aborted && (await publishBatch(service, redis, readers))) alive()
     },
   })
   // A stream that was emptied while nothing was published is found out too.

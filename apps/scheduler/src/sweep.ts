@@ -12,7 +12,7 @@ export function sweeping(service: Service): void {
   service.loop({
     name: 'sweep',
     every,
-    turn: async () => {
+    turn: async alive => {
       if (!(await hold(service.ledger, 'sweeper', service.name, every * 2))) return
       const now = await service.ledger.now()
       for (const [name, config] of Object.entries(service.config.stores)) {
@@ -20,18 +20,22 @@ export function sweeping(service: Service): void {
           const store = await openStore(name, config)
           const scope = {
             prefix: service.config.environment,
-            isLive: async (run: string, fence: number) =>
-              (await find(service.ledger, run)).some(r => r.state === 'running' && r.fence === fence),
+            isLive: async (run: string, fence: number) => {
+              alive()
+              return (await find(service.ledger, run)).some(r => r.state === 'running' && r.fence === fence)
+            },
             olderThan: new Date(now.getTime() - untouchedFor),
             by: service.name,
             now,
             signal: service.signal,
           }
-          for await (const left of sweepLeftovers(store, scope))
+          for await (const left of sweepLeftovers(store, scope)) {
+            alive()
             service.log.info(
               { event: 'leftover_swept', store: name, place: left.place, files: left.files, bytes: left.bytes },
               `swept ${left.place}: ${left.reason}`,
             )
+          }
         } catch (error) {
           service.log.warn({ event: 'sweep_failed', store: name, error }, `store ${name} was not swept: ${(error as Error).message}`)
         }

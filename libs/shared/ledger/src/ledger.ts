@@ -23,7 +23,7 @@ export interface Ledger extends Queryable {
   transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T>
   /** Calls `heard` for every notification on `channel`, and once after each reconnect, since some may have been missed. Returns the way to stop. */
   listen(channel: Channel, heard: (payload: string) => void): () => void
-  /** For heartbeats: beside the pool, in the session that listens, so that nothing waits in front of them; fails after 5 s, for the next to try another session. */
+  /** For heartbeats: beside the pool, in the session that listens, so that nothing waits in front of them. Fails after `answerWithin`, and the next one finds another session. */
   readonly apart: Queryable
   /** The ledger's clock; in a transaction `clockOf`. */
   now(): Promise<Date>
@@ -38,6 +38,8 @@ export interface LedgerOptions {
   sessions?: number
   /** How long a transaction may stand between two statements, in ms; 10 s by default. The locks of a process that sleeps there would be waited for by everybody. */
   patience?: number
+  /** How long a statement of `apart` may take, in ms: of one heartbeat, so that a lease outlives a route that is lost without a word. */
+  answerWithin?: number
   migrations?: 'apply' | 'expect'
   signal?: AbortSignal
   /** Told once for each reason while the ledger cannot be reached. */
@@ -50,6 +52,7 @@ export async function openLedger({
   name,
   sessions = 2,
   patience = 10_000,
+  answerWithin = 5_000,
   migrations = 'apply',
   signal,
   onWait,
@@ -89,7 +92,7 @@ export async function openLedger({
   }
   const ears = new Ears(settings)
   const briefly = <Row extends object>(sql: string, values?: unknown[]) => {
-    const statement = { ...prepared(sql, values), query_timeout: 5_000 }
+    const statement = { ...prepared(sql, values), query_timeout: answerWithin }
     return (ears.ask<Row>(statement) ?? pool.query(statement)) as Promise<{ rows: Row[]; rowCount: number | null }>
   }
   const { rows } = await pool.query<{ id: string }>('select id from installation')
@@ -98,7 +101,7 @@ export async function openLedger({
     query: (sql, values) => pool.query(prepared(sql, values)) as never,
     apart: { query: briefly },
     listen: (channel, heard) => ears.listen(channel, heard),
-    now: () => clockOf(pool as never),
+    now: () => clockOf(pool),
     close: async () => {
       await ears.close()
       await Promise.race([pool.end(), sleep(3_000, undefined, { ref: false })])

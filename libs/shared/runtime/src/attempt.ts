@@ -15,7 +15,7 @@ export interface Attempt<Verbs> extends Besides {
   run: Run
   target: OpenTarget | null
   store: () => Promise<Store>
-  lease: Lease
+  lease: Pick<Lease, 'guard' | 'aside'>
   abort: AbortController
 }
 

@@ -33,7 +33,7 @@ export interface Reader {
   metrics: Metrics
   /** Called in a transaction, once per event. What it throws is tried again, and after ten times the entry is set aside as a dead letter. */
   handle(db: Queryable, event: Envelope): Promise<void>
-  /** Called at each round trip: the reader lives. */
+  /** Called at each round trip, at each entry, and when Redis or the ledger was found away: the reader lives. */
   onTurn?: () => void
 }
 type Entry = [id: string, fields: string[] | null]
@@ -119,6 +119,7 @@ export async function consume(r: Reader): Promise<void> {
     for (const entry of entries) {
       if (r.signal.aborted) return false
       if (!(await take(entry))) all = false
+      r.onTurn?.()
     }
     return all
   }
@@ -152,6 +153,7 @@ export async function consume(r: Reader): Promise<void> {
         )
       else r.log.debug({ event: 'bus_waits', group: r.group }, message)
       replay = true
+      r.onTurn?.()
       await sleep(500, undefined, { signal: r.signal }).catch(() => undefined)
     }
   }

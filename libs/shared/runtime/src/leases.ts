@@ -13,7 +13,11 @@ export class Cancelled extends Problem {
   }
 }
 
-export class Lease {
+export interface Guard {
+  guard(): Promise<void>
+}
+
+export class Lease implements Guard {
   readonly fence: number
   /** When the statement that last confirmed it was *sent*: the ledger may have handled it any time after that. */
   #confirmedAt: number
@@ -31,23 +35,37 @@ export class Lease {
 
   /** Younger than ⅔ of a lease, and nobody asked for a stop. */
   isSafe(): boolean {
-    return !this.#ended && performance.now() - this.#confirmedAt < this.#safeFor
+    return !this.#ended && this.#isFresh()
+  }
+
+  #isFresh(): boolean {
+    return performance.now() - this.#confirmedAt < this.#safeFor
   }
 
   /** Returns while the lease is confirmed; waits while it is in doubt; throws when the attempt is superseded or cancelled. */
-  async guard(): Promise<void> {
+  guard(): Promise<void> {
+    return this.#guard(this.#abort.signal, () => this.#ended)
+  }
+
+  /** The same lease for putting the world back: that goes on when the work was cancelled or has timed out, until `signal`, and only under a confirmed lease. */
+  aside(signal: AbortSignal): Guard {
+    return { guard: () => this.#guard(signal, () => (this.#ended instanceof Superseded ? this.#ended : undefined)) }
+  }
+
+  async #guard(signal: AbortSignal, over: () => Error | undefined): Promise<void> {
     for (;;) {
-      this.#abort.signal.throwIfAborted()
-      if (this.#ended) throw this.#ended
-      if (this.isSafe()) return
+      signal.throwIfAborted()
+      const reason = over()
+      if (reason) throw reason
+      if (this.#isFresh()) return
       await new Promise<void>(resolve => {
         const wake = () => {
           this.#waiters.delete(wake)
-          this.#abort.signal.removeEventListener('abort', wake)
+          signal.removeEventListener('abort', wake)
           resolve()
         }
         this.#waiters.add(wake)
-        this.#abort.signal.addEventListener('abort', wake, { once: true })
+        signal.addEventListener('abort', wake, { once: true })
       })
     }
   }
@@ -59,7 +77,8 @@ export class Lease {
 
   /** Ends the attempt's right to act, and tells its work. */
   end(reason: Error): void {
-    if (this.#ended) return
+    // Being superseded also ends what a cancellation had left to do.
+    if (this.#ended && (this.#ended instanceof Superseded || !(reason instanceof Superseded))) return
     this.#ended = reason
     this.#abort.abort(reason)
     for (const wake of this.#waiters) wake()

@@ -47,7 +47,8 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
   })
 
   const take = async (offer: Offer) => {
-    if (inHand.has(offer.run) || service.signal.aborted) return
+    if (inHand.has(offer.run)) return
+    if (service.signal.aborted) return void (await runs.sendBackUnclaimed(service.ledger, offer.run, offer.dispatch).catch(() => undefined))
     inHand.add(offer.run)
     try {
       await work(service, m, tasks, targets, leases, offer)
@@ -63,7 +64,12 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
   }
 
   const sizes = laneSizes(service)
-  const workers = [...sizes].map(([lane, size]) => takeOffers(queueName(m.driver.engine, lane), service.redis('blocking'), size, take))
+  const workers = [...sizes].map(([lane, size]) => {
+    const queue = queueName(m.driver.engine, lane)
+    const taker = takeOffers(queue, service.redis('blocking'), size, take)
+    service.mustTurn(`the worker of ${queue}`, taker.silentFor)
+    return taker.worker
+  })
   for (const worker of workers)
     void worker.run().catch((error: Error) => service.log.error({ event: 'worker_failed', error }, error.message))
   // Without a Redis that can be trusted nothing is taken; what is in hand goes on.
@@ -80,11 +86,11 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
     },
   })
   service.onStop(async () => {
-    // What is in hand has been told to let go. A worker's own close waits for its blocking read, and for ever while Redis is away: so it is forced, once nothing is in hand.
+    // close() waits for the work in hand, which has been told to let go, and never returns while Redis is away: then it is forced, which may leave a job to BullMQ's locks.
     const patience = (ms: number) => sleep(ms, undefined, { ref: false })
-    await Promise.race([Promise.all(workers.map(worker => worker.pause(true))), patience(300)])
-    for (const until = performance.now() + 8_000; inHand.size && performance.now() < until; ) await patience(20)
-    await Promise.race([Promise.all(workers.map(worker => worker.close(true))), patience(500)])
+    let closed = false
+    await Promise.race([Promise.all(workers.map(worker => worker.close())).then(() => (closed = true)), patience(8_000)])
+    if (!closed) await Promise.race([Promise.all(workers.map(worker => worker.close(true))), patience(500)])
   })
 
   runProbes(service, m.driver, probes, [...targets.values()])
@@ -213,16 +219,16 @@ async function findings<Verbs>(
   tasks: Map<string, Task<Verbs>>,
   targets: Map<string, OpenTarget>,
 ): Promise<Finding[]> {
-  const found: Finding[] = (await m.driver.tools?.()) ?? []
-  for (const target of targets.values()) {
+  // All at once: many that cannot be reached would take many times their ten seconds.
+  const inspected = [...targets.values()].map(async (target): Promise<Finding[]> => {
     try {
-      found.push(...((await m.driver.inspect?.(target, AbortSignal.any([service.signal, AbortSignal.timeout(10_000)]))) ?? []))
+      return (await m.driver.inspect?.(target, AbortSignal.any([service.signal, AbortSignal.timeout(10_000)]))) ?? []
     } catch (error) {
       const told = failureOf(error)
-      found.push({ target: target.name, level: 'error', what: redact(told.message), ...(told.hint ? { hint: told.hint } : {}) })
+      return [{ target: target.name, level: 'error', what: redact(told.message), ...(told.hint ? { hint: redact(told.hint) } : {}) }]
     }
-  }
-  return found
+  })
+  return [...((await m.driver.tools?.()) ?? []), ...(await Promise.all(inspected)).flat()]
 }
 
 /** The default exports of the `.ts` files in a folder; none where there is no such folder. */

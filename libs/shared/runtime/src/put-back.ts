@@ -13,7 +13,8 @@ export async function putBack<Verbs>(a: Attempt<Verbs>, log: RunLog, writer: Art
   const abort = new AbortController()
   const patience = setTimeout(() => abort.abort(new TimedOut('putting back took longer than a minute')), 60_000)
   try {
-    const aside = { ...a, abort, lostFences: [] }
+    // Under a signal of its own: the attempt's was aborted when it was cancelled, timed out or told to stop.
+    const aside = { ...a, abort, lostFences: [], lease: { ...a.lease.aside(abort.signal), aside: a.lease.aside.bind(a.lease) } }
     const session = await openSession(aside, log)
     try {
       await a.task.recover(contextOf(aside, log, session?.verbs, writer, () => undefined))

@@ -41,12 +41,36 @@ export function openOffers(redis: Redis): Offers {
   }
 }
 
+export interface Taker {
+  worker: Worker<Offer>
+  /** For how long, in ms, it has been free to take work and has had no answer to its blocking read, which ends every two seconds. To be asked now and then. */
+  silentFor(): number
+}
+
 /** Takes jobs from a queue, `concurrency` at a time. The handler's errors are its own affair: a job is done when it returns. */
-export function takeOffers(name: string, redis: Redis, concurrency: number, handle: (offer: Offer) => Promise<void>): Worker<Offer> {
+export function takeOffers(name: string, redis: Redis, concurrency: number, handle: (offer: Offer) => Promise<void>): Taker {
+  // BullMQ reads in a copy of the connection, made by this: what arrives there tells whether it still turns.
+  let reading: Redis | undefined
+  const duplicate = redis.duplicate.bind(redis)
+  redis.duplicate = override => {
+    reading = duplicate(override)
+    return reading
+  }
+  let inHand = 0
+  let at = performance.now()
+  let last: number | undefined
   const worker = new Worker<Offer>(
     name,
     // Written out with three parameters: BullMQ passes its signal only then (and we take ours from the ledger).
-    async (job: Job<Offer>, _token: string | undefined, _signal: AbortSignal | undefined) => handle(job.data),
+    async (job: Job<Offer>, _token: string | undefined, _signal: AbortSignal | undefined) => {
+      inHand++
+      try {
+        await handle(job.data)
+      } finally {
+        inHand--
+        at = performance.now()
+      }
+    },
     {
       connection: redis,
       prefix,
@@ -54,10 +78,19 @@ export function takeOffers(name: string, redis: Redis, concurrency: number, hand
       maxStalledCount: 0,
       stalledInterval: 15_000,
       lockDuration: 30_000,
+      drainDelay: 2, // seconds of a blocking read: how long a stop may wait for one
       autorun: false,
       skipVersionCheck: true,
     },
   )
   worker.on('error', () => undefined)
-  return worker
+  return {
+    worker,
+    silentFor() {
+      const arrived = reading?.stream?.bytesRead
+      if (arrived !== last || inHand >= concurrency || worker.isPaused()) at = performance.now()
+      last = arrived
+      return performance.now() - at
+    },
+  }
 }

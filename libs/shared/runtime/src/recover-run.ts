@@ -29,14 +29,16 @@ export async function recoverRun<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise
         }
         await untilLedger(a, () =>
           service.ledger.transaction(async db => {
-            await runs.succeedByAdoption(db, adopted.manifest.run, adopted.manifest.result, adopted.manifest.evidence)
-            return runs.end(db, {
+            const end = {
               fence,
-              state: 'succeeded',
+              state: 'succeeded' as const,
               result: { adopted: adopted.sealed.id },
               artifact: adopted.sealed,
               events: [event],
-            })
+            }
+            // Only under this recovery's own fence: its successor tells it otherwise.
+            if ((await runs.end(db, end)) === 'ended')
+              await runs.succeedByAdoption(db, adopted.manifest.run, adopted.manifest.result, adopted.manifest.evidence)
           }),
         )
         return

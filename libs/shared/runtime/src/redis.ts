@@ -8,6 +8,8 @@ const common: RedisOptions = {
   // BullMQ's and ioredis' defaults back off to 20 s; a queue that slept so long after an outage would look dead.
   retryStrategy: tries => Math.min(100 * 2 ** Math.min(tries, 5), 2_000),
   enableReadyCheck: true,
+  // A command without any answer for so long (blocking reads end after five seconds) means a route that was lost without a word: connect again.
+  socketTimeout: 15_000,
 }
 
 /** For BullMQ workers and blocking reads: never gives up a command, waits for the server to come back. */

@@ -32,7 +32,8 @@ export interface Loop {
   wake?: Channel
   /** Also while the service is not ready. */
   always?: boolean
-  turn(): Promise<void>
+  /** `alive` says, in a turn of many steps, that it goes on: one that says nothing for a minute is taken for stuck, and the process for one to be restarted. */
+  turn(alive: () => void): Promise<void>
 }
 
 export interface Service {
@@ -51,6 +52,8 @@ export interface Service {
   option(name: string): string | undefined
   /** Runs `turn` again and again until the stop. Its errors are logged once until they change; while ledger or Redis is away the service says so and goes on. */
   loop(loop: Loop): () => void
+  /** Something that waits for Redis in a loop of its own: `silentFor` (ms) beyond a minute means that the process is to be restarted. */
+  mustTurn(what: string, silentFor: () => number): void
   /** A reason why this service takes no work, or null when that is over. */
   hinder(key: string, reason: string | null): void
   isReady(): boolean
@@ -74,6 +77,8 @@ const options = {
   'allow-mass-disable': { type: 'boolean' },
 } as const
 
+/** How long, in ms, a loop may stand still before the process is taken for stuck. */
+const patience = 60_000
 /** How long an orderly stop may take before the process ends anyhow: what is not let go by then is taken over as after a kill. */
 const stopWithin = 10_000
 
@@ -124,6 +129,7 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   const stops: (() => Promise<void>)[] = []
   const hindrances = new Map<string, string>([['start', 'starting']])
   const turns = new Map<string, { at: number; limit: number }>()
+  const turning = new Map<string, () => number>()
   const hinder = (key: string, reason: string | null) => {
     const before = hindrances.get(key)
     if (reason === null) hindrances.delete(key)
@@ -134,10 +140,14 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   const page = await servePage(
     {
       // A loop that has not come round for a minute beyond its time is stuck; one that comes round and finds the ledger away is not.
-      live: () =>
-        [...turns]
+      live: () => [
+        ...[...turns]
           .filter(([, t]) => performance.now() - t.at > t.limit)
           .map(([loop]) => `the loop "${loop}" has not come round for a minute`),
+        ...[...turning]
+          .filter(([, silentFor]) => silentFor() > patience)
+          .map(([what]) => `${what} has had no answer for a minute, and Redis is there`),
+      ],
       ready: () => [...hindrances.values()],
     },
     metrics,
@@ -159,6 +169,7 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   process.once('SIGINT', () => void stop('SIGINT'))
 
   const ledger = await openLedger({
+    answerWithin: timers.heartbeat,
     url: ledgerUrl,
     name,
     signal: stopping.signal,
@@ -198,6 +209,7 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     onStop: each => void stops.push(each),
     event: fact => toEnvelope({ id: uuidv7(), app, at: new Date(), environment: config.environment, ...fact } satisfies Fact),
     loop: loop => runLoop(service, loop, turns),
+    mustTurn: (what, silentFor) => void turning.set(what, silentFor),
   }
 
   const watch = redis('prompt')
@@ -247,11 +259,12 @@ function runLoop(s: Service, { name, every, wake, always, turn }: Loop, turns: M
   const unlisten = wake ? s.ledger.listen(wake, wakeUp) : () => undefined
   const going = async () => {
     while (!s.signal.aborted && !ended.signal.aborted) {
-      turns.set(name, { at: performance.now(), limit: 60_000 + every })
+      const alive = () => void turns.set(name, { at: performance.now(), limit: patience + every })
+      alive()
       roused = false
       if (always || s.isReady()) {
         try {
-          await turn()
+          await turn(alive)
           last = ''
           // Heard of by the one loop that always asks the ledger: any of the others may have said that it is away.
           if (name === 'report') s.hinder('ledger', null)
