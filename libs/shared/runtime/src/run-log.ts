@@ -13,12 +13,15 @@ export function openRunLog(ledger: Ledger, run: string, startAfter: number): Run
   let waiting: Line[] = []
   let n = startAfter
   let timer: NodeJS.Timeout | undefined
-  let writing: Promise<void> = Promise.resolve()
-  const write = () => {
+  let writing: Promise<void> | undefined
+  // One batch at a time, with what has come meanwhile in the next: behind a ledger that does not answer the lines do not pile up.
+  const drain = async () => {
+    while (waiting.length) await appendLines(ledger, run, waiting.splice(0)).catch(() => undefined)
+  }
+  const write = (): Promise<void> => {
     clearTimeout(timer)
     timer = undefined
-    const lines = waiting.splice(0)
-    if (lines.length) writing = writing.then(() => appendLines(ledger, run, lines)).catch(() => undefined)
+    writing ??= drain().finally(() => (writing = undefined))
     return writing
   }
   return {

@@ -1,0 +1,68 @@
+// A worker that stands still looks healthy from outside: it has to be told from one that has nothing to do.
+
+import { openOffers, takeOffers } from '@dbops/runtime/queue'
+import { blockingRedis, promptRedis } from '@dbops/runtime/redis'
+import { until } from '@dbops/testing/until'
+import { v7 as uuidv7 } from 'uuid'
+import { afterEach, expect, inject, test } from 'vitest'
+
+const stops: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop()
+})
+
+function worker(handle: () => Promise<void> = async () => undefined) {
+  const queue = `test-${uuidv7()}`
+  const redis = blockingRedis(inject('redisUrl'), 'test')
+  const taker = takeOffers(queue, redis, 1, handle)
+  stops.push(
+    async () => redis.disconnect(),
+    () => taker.worker.close(true),
+  )
+  void taker.worker.run().catch(() => undefined)
+  const prompt = promptRedis(inject('redisUrl'), 'test')
+  const offers = openOffers(prompt)
+  stops.push(
+    async () => prompt.disconnect(),
+    () => offers.close(),
+  )
+  const offer = () => offers.offer(queue, [{ run: uuidv7(), dispatch: 0 }])
+  return { taker, offer }
+}
+/** The longest silence that is seen in `ms`, asked as often as the page of a service is. */
+async function longestSilence(silentFor: () => number, ms: number): Promise<number> {
+  let longest = 0
+  const end = performance.now() + ms
+  await until(
+    'the time is over',
+    () => {
+      longest = Math.max(longest, silentFor())
+      return performance.now() > end
+    },
+    { within: ms + 1_000, every: 200 },
+  )
+  return longest
+}
+
+test('a worker that has nothing to do is heard of every few seconds', async () => {
+  const { taker } = worker()
+  await taker.worker.waitUntilReady()
+  expect(await longestSilence(taker.silentFor, 8_000)).toBeLessThan(6_500)
+})
+
+test('one whose blocking read never comes back is not', async () => {
+  const { taker } = worker()
+  await taker.worker.waitUntilReady()
+  const inside = taker.worker as unknown as { backend: { waitForJob(): Promise<never> } }
+  inside.backend.waitForJob = () => new Promise(() => undefined)
+  expect(await longestSilence(taker.silentFor, 13_000)).toBeGreaterThan(6_500)
+})
+
+test('one that has its hands full is not taken for one that stands still', async () => {
+  let done: () => void = () => undefined
+  const { taker, offer } = worker(() => new Promise(resolve => (done = resolve)))
+  await until('its offer is in the queue', () => offer().then(() => true)) // a prompt connection fails until it is there
+  const silence = await longestSilence(taker.silentFor, 8_000)
+  done()
+  expect(silence).toBeLessThan(6_500)
+})
