@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers'
 import { toEnvelope } from '@dbops/contract/envelope'
 import { publish } from '@dbops/ledger/outbox'
 import { type Birth, bear } from '@dbops/ledger/runs'
+import { birth } from '@dbops/testing/birth'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { v7 as uuidv7 } from 'uuid'
@@ -230,28 +231,7 @@ const anEvent = () =>
 
 /** A run that nobody will take. */
 async function born(over: Partial<Birth>): Promise<string> {
-  const id = over.id ?? uuidv7()
-  await bear(line.ledger, {
-    id,
-    task: 'pg.none',
-    engine: 'pg',
-    lane: 'heavy',
-    target: 'core',
-    mode: 'do',
-    cause: { kind: 'command' },
-    actor: 'tester',
-    operation: 'pg.none',
-    spec: { params: {}, entries: {} },
-    locks: [],
-    priority: 5,
-    notBefore: new Date(0),
-    validUntil: new Date(Date.now() + 3_600_000),
-    attempts: 1,
-    retry: 'never',
-    backoffMs: 0,
-    timeoutMs: 60_000,
-    recovers: false,
-    ...over,
-  })
-  return id
+  const b = birth({ task: 'pg.none', operation: 'pg.none', locks: [], attempts: 1, retry: 'never', ...over })
+  await bear(line.ledger, b)
+  return b.id
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { listArtifacts } from '@dbops/ledger/artifacts'
 import type { Birth } from '@dbops/ledger/runs'
 import { bear, claim, endWaiting, find, historyOf, type Run, requestCancel, requeue } from '@dbops/ledger/runs'
+import { birth } from '@dbops/testing/birth'
 import { freshDatabase } from '@dbops/testing/database'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
@@ -308,31 +309,10 @@ const startMaintainer = () => line.start('apps/pg-maintainer/test/line/main.ts')
 
 /** As the scheduler would bear it: the catalogue does not know these tasks. */
 async function start(task: string, params: Record<string, unknown>, over: Partial<Birth> = {}): Promise<string> {
-  const id = uuidv7()
   const entries = 'dump' in params ? { dump: { target: 'core', stores: ['main'] } } : {}
-  await bear(line.ledger, {
-    id,
-    task: `pg.${task}`,
-    engine: 'pg',
-    lane: 'heavy',
-    target: 'core',
-    mode: 'do',
-    cause: { kind: 'command' },
-    actor: 'tester',
-    operation: `pg.${task}`,
-    locks: [{ name: 'target', exclusive: false }],
-    priority: 5,
-    notBefore: new Date(0),
-    validUntil: new Date(Date.now() + 600_000),
-    attempts: 3,
-    retry: 'restart',
-    backoffMs: 100,
-    timeoutMs: 120_000,
-    recovers: false,
-    ...over,
-    spec: { params, entries },
-  })
-  return id
+  const b = birth({ task: `pg.${task}`, operation: `pg.${task}`, backoffMs: 100, timeoutMs: 120_000, ...over, spec: { params, entries } })
+  await bear(line.ledger, b)
+  return b.id
 }
 const run = async (id: string): Promise<Run> => (await find(line.ledger, id))[0]!
 const final = new Set(['succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped'])

@@ -1,6 +1,7 @@
 // Every query by an index: with 100,000 finished runs and 5,000 waiting ones in the ledger, no statement of the loops, of an attempt or of the command line reads a large
 // table from end to end.
 import { randomUUID } from 'node:crypto'
+import { birth } from '@dbops/testing/birth'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { firstTime, trimInbox } from '../src/inbox.ts'
 import type { Queryable } from '../src/ledger.ts'
@@ -8,7 +9,7 @@ import { appendLines, linesOf } from '../src/logs.ts'
 import { backlog, confirmBatch, eventsSince, isDue, recent, savePosition, tokens, trimOutbox, unmark, writeBatch } from '../src/outbox.ts'
 import * as runs from '../src/runs.ts'
 import { anyDue, dueSchedules } from '../src/schedules.ts'
-import { birth, freshLedger, type TestLedger } from './ledger-harness.ts'
+import { freshLedger, type TestLedger } from './ledger-harness.ts'
 
 const finished = 100_000
 const waiting = 5_000

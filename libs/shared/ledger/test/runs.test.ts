@@ -24,9 +24,10 @@ import {
   succeedByAdoption,
   unclaimed,
 } from '@dbops/ledger/runs'
+import { birth } from '@dbops/testing/birth'
 import { until } from '@dbops/testing/until'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { bearAll, birth, freshLedger, type TestLedger } from './ledger-harness.ts'
+import { bearAll, freshLedger, type TestLedger } from './ledger-harness.ts'
 
 let ledger: TestLedger
 let close: () => Promise<void>
