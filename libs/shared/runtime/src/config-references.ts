@@ -86,8 +86,8 @@ const stores = (raw: Raw): Found[] =>
     if (url === undefined) return []
     const at = [...path, 'url']
     const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]
-    if (scheme === undefined) return [fault(at, 'is no URL of a store', 'built is file:///absolute/folder')]
-    if (scheme !== 'file') return [fault(at, `stores of the kind ${scheme}:// are not built`, 'built is file:///absolute/folder')]
+    if (scheme === undefined) return [fault(at, 'is no URL of a store', 'write file:///absolute/folder')]
+    if (scheme !== 'file') return [fault(at, `stores of the kind ${scheme}:// are not built yet`, 'write file:///absolute/folder')]
     const absolute = url.startsWith('file:///') && (URL.parse(url)?.pathname ?? '/') !== '/'
     return absolute ? [] : [fault(at, 'names no absolute folder', 'write three slashes: file:///var/backups/dbops')]
   })

@@ -113,7 +113,7 @@ const rows: Record<string, Row[]> = {
     ['a blackout except for an unknown task', 'blackouts:\n  - { from: 2026-12-31, to: 2027-01-01, reason: x, except: [pg.dumb] }\n', 2, 'blackouts[0].except[0]', '"pg.dumb" is no task', 'did you mean "pg.dump"?'],
   ],
   stores: [
-    ['a store that is not built', 'stores:\n  main: { url: s3://axiom }\n', 2, 'stores.main.url', 'stores of the kind s3:// are not built', 'built is file:///absolute/folder'],
+    ['a store that is not built', 'stores:\n  main: { url: s3://axiom }\n', 2, 'stores.main.url', 'stores of the kind s3:// are not built yet', 'write file:///absolute/folder'],
     ['a store in a relative folder', 'stores:\n  main: { url: file://backups }\n', 2, 'stores.main.url', 'names no absolute folder', 'write three slashes: file:///var/backups/dbops'],
     ['a dump without tables', base.replace('data: [core.users], ', ''), 5, 'dumps.metadata.data', 'is missing', 'write data: [schema.table, …]'],
     ['a dump with no table in its list', base.replace('core.users', ''), 5, 'dumps.metadata.data', 'is empty', 'write data: [schema.table, …]'],
