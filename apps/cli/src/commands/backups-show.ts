@@ -7,7 +7,11 @@ export const command = defineCommand({
   arguments: { '<id>': 'its last 8 characters will do' },
   examples: [
     ['./dbops backups show 8f3a91c2', 'what is in it'],
-    ["./dbops backups show 8f3a91c2 --json | jq -r '.manifest.restore[]'", 'the lines that restore it without this system'],
+    [
+      "./dbops backups show 8f3a91c2 --json | jq -r '.manifest.restore[]'",
+      'the lines that restore it, to be typed in the folder of its files',
+    ],
+    ,
   ],
   run: async c => (await import('../backups.ts')).showBackup(c),
 })

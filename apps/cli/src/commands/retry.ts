@@ -6,7 +6,7 @@ export const command = defineCommand({
   summary: 'Does once more what an ended run did, as a new run',
   arguments: { '<run>': 'the last 8 characters of its id will do' },
   options: {
-    '--wait': 'wait for the end',
+    '--wait': 'wait for the end; the exit code is that of the run: 1 failed, 4 refused',
     '--timeout <duration>': 'wait no longer than this; then 5, and the run goes on',
     '--key <key>': 'asked again with the same key, it is not run again',
   },

@@ -15,7 +15,7 @@ export async function down({ options, print }: Context): Promise<void> {
   const environment = runningUp(home)?.environment
   const pid = processOfUp(home)
   if (environment) print.environment(environment)
-  if (options['purge']) await confirm(undefined, `Remove ${home} with ${contents(home)}`, { yes: options.yes, always: true })
+  if (options['purge']) await confirm(environment, `Remove ${home} with ${contents(home)}`, { yes: options.yes, always: true })
   if (pid !== undefined) await stop(home, pid)
   const stopped = pid !== undefined
   if (options['purge']) await purge(home)
