@@ -26,6 +26,7 @@ export function takeCommands(service: Service): void {
   service.loop({
     name: 'commands',
     every: 1_000,
+    always: true,
     wake: 'dbops_command',
     turn: async alive => {
       while (!service.signal.aborted && (await takeUp(service.ledger, (db, command) => act(db, service, command)))) alive()

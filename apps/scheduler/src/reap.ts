@@ -11,6 +11,7 @@ export function reaping(service: Service): void {
   service.loop({
     name: 'reap',
     every: timers.reap,
+    always: true,
     turn: async () => {
       if (await runs.reaperRests(ledger, timers.reap, timers.lease)) return
       await ledger.transaction(db => reapLost(db, service))

@@ -20,6 +20,7 @@ export function ticking(service: Service): void {
   service.loop({
     name: 'tick',
     every: 1_000,
+    always: true, // a slot is born without Redis too
     turn: async () => {
       const now = await service.ledger.now()
       let more = await anyDue(service.ledger, now)

@@ -24,12 +24,16 @@ export function trimming(service: Service): void {
       if (!(await hold(service.ledger, 'trimmer', service.name, 120_000))) return
       const now = await service.ledger.now()
       await trimStream(service, redis, now, lagging)
-      while (await trimOutbox(service.ledger, new Date(now.getTime() - keep), readersOf(service))) alive()
+      const patience = Math.max(keep, ...readersOf(service).map(reader => parseDuration(maxLagOf(service, reader))))
+      const [read, anyway] = [new Date(now.getTime() - keep), new Date(now.getTime() - patience)]
+      while (await trimOutbox(service.ledger, read, readersOf(service), anyway)) alive()
       while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox))) alive()
       await sweepServices(service.ledger)
     },
   })
 }
+
+const maxLagOf = ({ config }: Pick<Service, 'config'>, reader: string): string => config.streams.groups[reader]?.maxLag ?? '14d'
 
 /** Trims up to seven days ago, but not past the lowest unacknowledged entry of a registered reader whose `maxLag` is not over. */
 export async function trimStream(service: Service, redis: Redis, now: Date, lagging: Set<string>): Promise<void> {
@@ -44,7 +48,7 @@ export async function trimStream(service: Service, redis: Redis, now: Date, lagg
     const from = pending > 0 && lowestPending ? lowestPending : `(${String(group['last-delivered-id'])}`
     const next = (await redis.xrange(stream, from, '+', 'COUNT', 1))[0]?.[0] ?? null
     const oldest = next === null ? null : Number(next.split('-')[0])
-    const maxLag = service.config.streams.groups[reader]?.maxLag ?? '14d'
+    const maxLag = maxLagOf(service, reader)
     const age = oldest === null ? 0 : now.getTime() - oldest
     service.metrics
       .gauge('dbops_stream_group_age_seconds', 'age of the oldest entry that a group has not acknowledged', ['group'])

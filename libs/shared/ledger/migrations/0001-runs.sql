@@ -106,6 +106,7 @@ create index runs_waiting on runs (engine, lane, priority desc, queued_at, id) w
 create index runs_offered on runs (offered_at) where state = 'queued' and dispatched_at is not null;
 create index runs_leased on runs (lease_until) where state = 'running';
 create unique index runs_fence on runs (fence) where fence is not null;
+create index runs_busy on runs (target, lane) where state = 'running' or (state = 'queued' and dispatched_at is not null); -- what counts against the caps: never many
 create index runs_active on runs (target, lane) where state in ('queued', 'running', 'parked');
 create index runs_unfinished on runs (valid_until) where state in ('queued', 'parked', 'awaiting_approval');
 create index runs_start_by on runs (start_by) where state = 'queued' and start_by is not null and fence is null;

@@ -103,11 +103,15 @@ export const savePosition = (db: Queryable, reader: string, lowest: string | nul
   db.query(copyPosition, [reader, lowest, standing])
 
 const trim = `
-  delete from outbox where ctid = any (array(select ctid from outbox where ord <= $2 and published_at < $1 order by ord limit 5000))`
-/** Deletes rows that the stream no longer has either: published before `before`, and acknowledged by every registered reader. Returns how many. */
-export const trimOutbox = async (db: Queryable, before: Date, readers: string[]): Promise<number> => {
+  delete from outbox where ctid = any (array(select ctid from outbox
+    where ord <= greatest($2, (select coalesce(max(ord), 0) from outbox where created_at < $3)) and published_at < $1 order by ord limit 5000))`
+/**
+ * Deletes rows that the stream no longer has either: published before `before`, and acknowledged by every registered reader, or older than `anyway`, which is the longest
+ * that any of them is waited for. Returns how many.
+ */
+export const trimOutbox = async (db: Queryable, before: Date, readers: string[], anyway: Date): Promise<number> => {
   const { rows } = await db.query<{ ord: number }>(slowest, [readers])
-  return (await db.query(trim, [before, rows[0]!.ord])).rowCount ?? 0
+  return (await db.query(trim, [before, rows[0]!.ord, anyway])).rowCount ?? 0
 }
 
 export const backlog = async (db: Queryable) =>

@@ -239,7 +239,7 @@ const blocker = `
   where mine.run = r.id and not mine.held
     and (other.held or (o.state = 'queued' and o.not_before <= now()
          and (o.dispatched_at is not null or o.priority > r.priority or (o.priority = r.priority and (o.queued_at, o.id) < (r.queued_at, r.id)))))
-  order by other.held desc limit 1`
+  order by other.held desc, o.priority desc, o.queued_at, o.id limit 1`
 const underRecovery = `select 1 from runs c where c.parent = r.id and c.mode = 'recover' and c.state in ('queued', 'running', 'parked')`
 const waitingRuns = `r.state = 'queued' and r.dispatched_at is null and r.not_before <= now() and r.valid_until > now()`
 const active = `

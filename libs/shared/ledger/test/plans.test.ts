@@ -96,7 +96,7 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'write and confirm a batch': async db => confirmBatch(db, (await writeBatch(db, 100))!.ahead),
   'save a position': async db => savePosition(db, 'alert-relay', null, (await tokens(db)).standing),
   'start over': async db => unmark(db, await tokens(db), ['alert-relay']),
-  'trim the outbox': db => trimOutbox(db, day(7), ['alert-relay']),
+  'trim the outbox': db => trimOutbox(db, day(7), ['alert-relay'], day(14)),
   backlog: db => backlog(db),
   'newest events': db => recent(db, { limit: 10 }),
   'events since': db => eventsSince(db, day(1), 100),

@@ -6,6 +6,7 @@ import type { SignalName } from '@dbops/contract/signals'
 import type { AnyContext } from '@dbops/contract/task'
 import * as runs from '@dbops/ledger/runs'
 import { type Attempt, Parked, superseded, untilLedger } from './attempt.ts'
+import { redact } from './redact.ts'
 import type { RunLog } from './run-log.ts'
 
 const maxState = 64 * 1024
@@ -58,7 +59,7 @@ export function contextOf<Verbs>(
     progress(done, total, unit, note) {
       if (performance.now() - progressAt < 1_000 && done !== total) return
       progressAt = performance.now()
-      void runs.saveProgress(service.ledger, fence, { done, total, unit, ...(note ? { note } : {}) }).catch(() => undefined)
+      void runs.saveProgress(service.ledger, fence, { done, total, unit, ...(note ? { note: redact(note) } : {}) }).catch(() => undefined)
     },
     log: (message, fields) => log.add('info', message, fields),
   }

@@ -8,7 +8,7 @@ import { type Attempt, HeldElsewhere, NotProven, Parked, TimedOut, untilLedger, 
 import { backoff } from './backoff.ts'
 import { Cancelled, Superseded } from './leases.ts'
 import { putBack } from './put-back.ts'
-import { redact } from './redact.ts'
+import { redact, redactAll } from './redact.ts'
 import type { RunLog } from './run-log.ts'
 
 export interface GoodEnd {
@@ -96,7 +96,8 @@ export async function endedBadly<V>(
       }
     : error
   const event: SignalName = cancelled ? 'run_cancelled' : task.emits.failed
-  const proof = reason instanceof NotProven ? { result: reason.facts, evidence: reason.proof.evidence } : {}
+  const proof: Pick<runs.End, 'result' | 'evidence'> =
+    reason instanceof NotProven ? redactAll({ result: reason.facts, evidence: reason.proof.evidence }) : {}
   const facts = { state, result: proof.result ?? null, error: told }
   // The last good backup is part of the message: it says what is still there.
   const good = task.produces && run.target ? await untilLedger(a, () => lastGood(ledger, run.operation, run.target!)) : undefined

@@ -124,13 +124,20 @@ export async function consume(r: Reader): Promise<void> {
     return all
   }
 
+  /** What was delivered to this consumer and is not acknowledged, page by page. */
+  async function takePending(): Promise<boolean> {
+    let all = true
+    for (let page = await read(r, '0', 1); page.length; page = await read(r, page.at(-1)![0], 1)) if (!(await takeAll(page))) all = false
+    return all
+  }
+
   let pause = 250
   while (!r.signal.aborted) {
     try {
       if (replay) {
         replay = false
         await ensureGroup(r.prompt, r.group)
-        if (!(await takeAll(await read(r, '0', 1)))) {
+        if (!(await takePending())) {
           replay = true // some stay pending: they are tried again, a little later each time
           await sleep(pause, undefined, { signal: r.signal })
           pause = Math.min(pause * 2, 10_000)

@@ -32,3 +32,11 @@ export function redact(text: string, secrets: Iterable<string> = []): string {
     .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/]*):[^\s/"'<>]+@/gi, '$1:***@')
     .replace(/\b((?:pg)?password|passwd|pwd)(\s*=\s*|"\s*:\s*|\s+(?='))("[^"]*"|'[^']*'|[^\s,;&}]+)/gi, '$1$2***')
 }
+
+/** The same for every text in a value of JSON. */
+export function redactAll<T>(value: T): T {
+  if (typeof value === 'string') return redact(value) as T
+  if (Array.isArray(value)) return value.map(redactAll) as T
+  if (value === null || typeof value !== 'object' || value instanceof Date) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redactAll(inner)])) as T
+}

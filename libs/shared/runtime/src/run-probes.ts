@@ -6,7 +6,7 @@ import { hold } from '@dbops/ledger/leases'
 import { publish } from '@dbops/ledger/outbox'
 import { type Reading, saveReading } from '@dbops/ledger/probes'
 import type { EngineDriver, OpenTarget } from './engine.ts'
-import { redact } from './redact.ts'
+import { redact, redactAll } from './redact.ts'
 import type { Service } from './service.ts'
 
 export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, probes: Probe<Verbs>[], targets: OpenTarget[]): void {
@@ -66,7 +66,7 @@ async function read<Verbs>(
   try {
     const session = await driver.look(target, name, signal)
     try {
-      reading.result = probe.result.parse(await probe.look({ target: target.name, signal, ...session.verbs }))
+      reading.result = redactAll(probe.result.parse(await probe.look({ target: target.name, signal, ...session.verbs })))
     } finally {
       await session.close()
     }

@@ -12,7 +12,7 @@ import { ended, endedBadly } from './attempt-end.ts'
 import { openSession } from './attempt-session.ts'
 import type { Session } from './engine.ts'
 import { recoverRun } from './recover-run.ts'
-import { redact } from './redact.ts'
+import { redact, redactAll } from './redact.ts'
 import { openRunLog, type RunLog } from './run-log.ts'
 
 /** Runs the attempt to its end in the ledger. Never throws: what went wrong is in the run, or this attempt was superseded and has nothing to say. */
@@ -82,10 +82,10 @@ async function doRun<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<void> {
     begun = true
     const c = contextOf(a, log, session?.verbs, writer, event => (emitted = event))
     const plan = task.plan ? await task.plan(c) : undefined
-    if (plan !== undefined) await untilLedger(a, () => runs.savePlan(service.ledger, fence, plan))
+    if (plan !== undefined) await untilLedger(a, () => runs.savePlan(service.ledger, fence, redactAll(plan)))
     if (run.mode === 'plan') {
       await close()
-      return await ended(a, log, { state: 'succeeded', result: { plan: plan ?? null } })
+      return await ended(a, log, { state: 'succeeded', result: { plan: redactAll(plan) ?? null } })
     }
     Object.assign(c, { plan })
     const facts = parsed(task, await task.run(c))
@@ -93,11 +93,13 @@ async function doRun<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<void> {
     const proof = task.prove ? await task.prove(c, facts) : { ok: true, reason: 'reads only', evidence: {} }
     a.abort.signal.throwIfAborted()
     if (!proof.ok) throw new NotProven(facts, proof)
-    const sealed = writer ? await seal(a, writer, facts, proof.evidence) : undefined
+    // What a task says of its work goes to places where no secret may be.
+    const [result, evidence] = [redactAll(facts), redactAll(proof.evidence)]
+    const sealed = writer ? await seal(a, writer, result, evidence) : undefined
     // A sealed backup is one, however badly its session ends: from here on there is only the good end, here or by adoption.
     isSealed = sealed !== undefined
     await (sealed ? close().catch((problem: Error) => log.add('warning', `closing the session: ${problem.message}`)) : close())
-    await ended(a, log, { state: 'succeeded', result: facts, evidence: proof.evidence, ...(sealed ? { artifact: sealed } : {}) }, emitted)
+    await ended(a, log, { state: 'succeeded', result, evidence, ...(sealed ? { artifact: sealed } : {}) }, emitted)
   } catch (error) {
     // A session's own abort reads like any broken connection; why it was aborted is the true reason.
     const reason: unknown = a.abort.signal.aborted ? a.abort.signal.reason : error

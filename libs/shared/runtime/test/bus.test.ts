@@ -107,6 +107,16 @@ test('a connection that is cut again and again loses nothing and doubles nothing
   expect((await effects()).toSorted()).toEqual(sent.map(each => each.id).toSorted())
 })
 
+test('after a restart everything that was delivered and not acknowledged is handled at once, however much it is', async () => {
+  const sent = Array.from({ length: 200 }, event)
+  await redis.xgroup('CREATE', stream, 'g', '0', 'MKSTREAM')
+  for (const each of sent) await add(each)
+  await redis.xreadgroup('GROUP', 'g', 'a', 'COUNT', 200, 'STREAMS', stream, '>')
+  read('a')
+  await acknowledged()
+  expect(await effects()).toEqual(sent.map(each => each.id))
+})
+
 test('a FLUSHALL loses the group, and the reader makes it again and reads on', async () => {
   read('a')
   const [before, after] = [event(), event()]
