@@ -11,7 +11,6 @@ export const command = defineCommand({
       "./dbops backups show 8f3a91c2 --json | jq -r '.manifest.restore[]'",
       'the lines that restore it, to be typed in the folder of its files',
     ],
-    ,
   ],
   run: async c => (await import('../backups.ts')).showBackup(c),
 })
