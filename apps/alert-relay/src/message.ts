@@ -18,6 +18,8 @@ export interface Message {
     state: AlertState
     since: string
     resolvedAt: string | null
+    /** The person who ended it by hand; null where it fires, or where a success ended it. */
+    endedBy: string | null
     /** Counted per fingerprint, from 1. */
     episode: number
     failures: number
@@ -59,6 +61,7 @@ export function messageOf(episode: Episode, place: Place): Message {
       state: place.state,
       since: episode.since.toISOString(),
       resolvedAt: episode.resolvedAt?.toISOString() ?? null,
+      endedBy: episode.endedBy,
       episode: episode.n,
       failures: episode.failures,
       key: keyOf(place),

@@ -28,5 +28,6 @@ const episode = (state: AlertState, more: Partial<Episode>): Episode => ({
   failures: 1,
   event: failed,
   resolvedBy: state === 'resolved' ? completed : null,
+  endedBy: null,
   ...more,
 })

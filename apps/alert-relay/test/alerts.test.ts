@@ -1,4 +1,4 @@
-import { listAlerts } from '@dbops/ledger/alerts'
+import { listAlerts, resolveByHand } from '@dbops/ledger/alerts'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { handleEvent } from '../src/handle-event.ts'
 import { at, type Bench, event, openBench, rules } from './relay-bench.ts'
@@ -189,6 +189,69 @@ describe('what is held back', () => {
   })
 })
 
+describe('an end by hand', () => {
+  test('is told once, under a key of its own, to those who were told of the alarm', async () => {
+    await bench.hear({ at: '05:00' })
+    await settle('delivered')
+    const id = await endByHand('05:01')
+    await bench.look('05:02')
+    await bench.look('09:30')
+    const { rows } = await bench.ledger.query('select key from deliveries order by n')
+    expect(rows).toEqual([{ key: `${id}:ops:firing:0` }, { key: `${id}:ops:resolved:0` }])
+  })
+
+  test('is told though no route has the alert any more, and says by whom', async () => {
+    await bench.hear({ at: '05:00' })
+    await endByHand('05:01')
+    await bench.look('05:02', rules({ channels: {}, routes: [] }))
+    const { rows } = await bench.ledger.query(
+      `select payload -> 'alert' ->> 'endedBy' as by, payload ->> 'text' as text from deliveries where state = 'resolved'`,
+    )
+    expect(rows).toEqual([
+      { by: 'anna', text: expect.stringContaining('ended by hand by anna. It was wrong since 2026-03-01 05:00 UTC, for 1m,') },
+    ])
+  })
+
+  test('is told by one relay, however many look', async () => {
+    await bench.hear({ at: '05:00' })
+    await endByHand('05:01')
+    const looks = await Promise.all([bench.look('05:02'), bench.look('05:02'), bench.look('05:02')])
+    expect(looks.flat()).toEqual(['resolved'])
+  })
+
+  test('is told to nobody where nobody was told', async () => {
+    await bench.hear({ at: '05:00' }, '05:00', rules({ channels: {}, routes: [] }))
+    await endByHand('05:01')
+    expect([await bench.look('05:02'), await bench.written()]).toEqual([['never_told'], []])
+  })
+
+  test('is followed by a new episode when the operation fails again, seen by the relay or not', async () => {
+    await bench.hear({ at: '05:00' })
+    await endByHand('05:01')
+    await bench.hear({ at: '05:02' })
+    await bench.look('05:03')
+    const { rows } = await bench.ledger.query('select n, state, failures from episodes order by n')
+    expect([rows, await bench.written()]).toEqual([
+      [
+        { n: 1, state: 'resolved', failures: 1 },
+        { n: 2, state: 'firing', failures: 1 },
+      ],
+      ['ops firing 0', 'ops firing 0', 'ops resolved 0'],
+    ])
+  })
+
+  test('is written down once with its actor, and does nothing to what has ended', async () => {
+    await bench.hear({ at: '05:00' })
+    const id = await endByHand('05:01')
+    const again = await bench.ledger.transaction(db => resolveByHand(db, id, 'otto', at('05:02')))
+    const { rows } = await bench.ledger.query('select actor, action, detail from audit where subject = $1', [id])
+    expect([again, rows]).toEqual([
+      false,
+      [{ actor: 'anna', action: 'resolve', detail: { fingerprint: 'backup_failed test pg/core pg.dump:metadata' } }],
+    ])
+  })
+})
+
 test('the list of alerts has the keys that scripts rely on', async () => {
   await bench.hear({ at: '05:00' })
   await settle('delivered')
@@ -203,9 +266,17 @@ test('the list of alerts has the keys that scripts rely on', async () => {
       operation: 'pg.dump:metadata',
       state: 'firing',
       since: at('05:00'),
+      endedBy: null,
       deliveries: [{ channel: 'ops', state: 'delivered', key: `${id}:ops:firing:0`, at: '2026-03-01T05:00:00.000Z' }],
     },
   ])
 })
+
+/** Anna ends the one episode that fires; returns its id. */
+async function endByHand(now: string): Promise<string> {
+  const { id } = (await listAlerts(bench.ledger, { state: 'firing', limit: 1 }))[0]!
+  await bench.ledger.transaction(db => resolveByHand(db, id, 'anna', at(now)))
+  return id
+}
 
 const settle = (status: 'delivered' | 'failed') => bench.ledger.query('update deliveries set status = $1', [status])

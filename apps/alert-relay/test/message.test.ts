@@ -27,11 +27,18 @@ test('an all-clear says how long it was', () => {
   )
 })
 
+test('an all-clear of what a person has ended says who', () => {
+  expect(message('resolved', { resolvedBy: null, endedBy: 'anna' }).text).toMatch(
+    /^Resolved: backup_failed: pg\.dump:metadata on pg\/core \(test\), ended by hand by anna\. It was wrong since /,
+  )
+})
+
 test('a message has its parts as data too', () => {
   const { alert, error, run, lastGood, engine, target, operation, environment } = message('firing')
   expect({ alert, error, run, lastGood, engine, target, operation, environment }).toMatchInlineSnapshot(`
     {
       "alert": {
+        "endedBy": null,
         "episode": 1,
         "failures": 1,
         "fingerprint": "backup_failed test pg/core pg.dump:metadata",

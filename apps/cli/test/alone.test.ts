@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { toEnvelope } from '@dbops/contract/envelope'
+import { recordFailure } from '@dbops/ledger/alerts'
 import { publish } from '@dbops/ledger/outbox'
 import { type Birth, bear } from '@dbops/ledger/runs'
 import { birth } from '@dbops/testing/birth'
@@ -10,7 +11,7 @@ import { until } from '@dbops/testing/until'
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dbops as anywhere, main, start } from './a-command.ts'
-import { onTheLine, type Said } from './on-the-line.ts'
+import { keysOf, onTheLine, type Said } from './on-the-line.ts'
 
 let line: Line
 let dbops: (...words: string[]) => Promise<Said>
@@ -118,9 +119,66 @@ test('two runs that end alike are told apart by more of their ids', async () => 
   ])
 })
 
+test('in prod an alert is not ended by hand without an answer', async () => {
+  const id = await wrong('asked')
+  const { code, stderr } = await dbops('alerts', 'resolve', id.slice(-8))
+  const { rows } = await line.ledger.query('select state from episodes where id = $1', [id])
+  expect([code, stderr, rows]).toEqual([
+    2,
+    `dbops: not done without an answer: end alert ${id.slice(-8)}, catalog_mismatch of asked on core, by hand (environment prod)\nhint: say --yes\n`,
+    [{ state: 'firing' }],
+  ])
+})
+
+test('alerts resolve ends an alert, says who did, and writes it into the audit', async () => {
+  const id = await wrong('ended')
+  const said = await dbops('alerts', 'resolve', id.slice(-8), '--yes', '--json')
+  const { rows: audit } = await line.ledger.query<{ actor: string; action: string }>('select actor, action from audit where subject = $1', [
+    id,
+  ])
+  const [{ state, endedBy }] = said.records as [Record<string, unknown>]
+  expect([said.code, keysOf(said), state, audit]).toEqual([
+    0,
+    'id name severity target operation state since endedBy deliveries'.split(' '),
+    'resolved',
+    [{ actor: endedBy, action: 'resolve' }],
+  ])
+})
+
+test('an alert that nobody was told of is ended in silence, and the command says so', async () => {
+  const id = await wrong('silent')
+  const { code, stdout } = await dbops('alerts', 'resolve', id.slice(-8), '--yes')
+  expect([code, stdout]).toEqual([
+    0,
+    `environment: prod\nalert ${id.slice(-8)}: catalog_mismatch of silent on core is ended by hand; nobody was told of it, so nobody is told of its end\n`,
+  ])
+})
+
+test('an alert that is resolved already is refused with 4', async () => {
+  const id = await wrong('twice')
+  await dbops('alerts', 'resolve', id, '--yes')
+  const { code, stderr } = await dbops('alerts', 'resolve', id, '--yes')
+  expect([code, stderr]).toEqual([
+    4,
+    `dbops: alert ${id.slice(-8)} is resolved already\nhint: ./dbops alerts --state firing shows what is not\n`,
+  ])
+})
+
+test('two alerts that end alike are told apart by more of their ids', async () => {
+  const ids = [await wrong('one'), await wrong('other')]
+  const alike = ids.map((id, i) => `01${'9a9b'.slice(2 * i, 2 * i + 2)}${id.slice(4, -8)}00000a1e`).sort()
+  for (const [i, id] of ids.entries()) await line.ledger.query('update episodes set id = $2 where id = $1', [id, alike[i]])
+  const { code, stderr } = await dbops('alerts', 'resolve', '00000a1e', '--yes')
+  expect([code, stderr]).toEqual([
+    2,
+    `dbops: 00000a1e is ambiguous: ${alike[1]} and ${alike[0]} end in it\nhint: give more of its end, or the whole\n`,
+  ])
+})
+
 test.each([
   ['an unknown run', ['runs', 'show', 'ffffffff'], 'there is no run ffffffff', './dbops runs shows them'],
   ['too short an id', ['logs', 'beef'], '"beef" is no id of a run', 'its last 8 characters will do; ./dbops runs shows them'],
+  ['an unknown alert', ['alerts', 'resolve', 'ffffffff'], 'there is no alert ffffffff', './dbops alerts shows them'],
   ['an unknown backup', ['backups', 'show', 'ffffffff'], 'there is no backup ffffffff', './dbops backups shows them'],
   ['a misspelt state', ['runs', '--state', 'faild'], expect.stringMatching(/^--state: "faild" is not one of /), 'did you mean "failed"?'],
   ['no number', ['runs', '--limit', 'many'], '--limit: "many" is no whole number from 1 to 10000', 'for example --limit 50'],
@@ -228,6 +286,14 @@ const anEvent = () =>
     at: new Date(),
     data: { service: 'a', mine: 'b', theirs: 'c'.repeat(1_000) },
   })
+
+/** An alert that fires, as the relay would have written it; returns its id. */
+async function wrong(operation: string): Promise<string> {
+  const identity = { name: 'catalog_mismatch', environment: 'prod', subject: 'pg/core', operation }
+  const episode = await line.ledger.transaction(db => recordFailure(db, identity, anEvent(), new Date()))
+  if (episode === 'already_resolved') throw new Error(`${operation} has succeeded`)
+  return episode.id
+}
 
 /** A run that nobody will take. */
 async function born(over: Partial<Birth>): Promise<string> {

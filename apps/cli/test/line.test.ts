@@ -211,10 +211,31 @@ test('alerts tells what is wrong and who was told, in the promised keys', async 
     return (records[0]?.['deliveries'] as { state: string }[] | undefined)?.some(({ state }) => state === 'delivered') ? records : undefined
   })
   expect([Object.keys(alert!), Object.keys((alert!['deliveries'] as object[])[0]!).sort(), alert!['name'], alert!['state']]).toEqual([
-    'id name severity target operation state since deliveries'.split(' '),
+    'id name severity target operation state since endedBy deliveries'.split(' '),
     ['at', 'channel', 'key', 'state'],
     'vacuum_failed',
     'firing',
+  ])
+})
+
+test('alerts resolve ends an alert by hand, and those who were told of it are told', async () => {
+  await dbops('run', 'pg.vacuum', '--target', 'guest', '--tables', 'core.users', '--wait')
+  const firing = async () => (await dbops('alerts', '--state', 'firing', '--json')).records[0]
+  const alert = await until('somebody was told', async () => {
+    const found = await firing()
+    return (found?.['deliveries'] as { state: string }[] | undefined)?.some(({ state }) => state === 'delivered') ? found : undefined
+  })
+  const id = String(alert['id'])
+  const said = await dbops('alerts', 'resolve', id.slice(-8), '--json')
+  const told = await until('its end is told', async () => {
+    const { rows } = await line.ledger.query(`select channel, status from deliveries where episode = $1 and state = 'resolved'`, [id])
+    return (rows[0] as { status: string } | undefined)?.status === 'delivered' ? rows : undefined
+  })
+  expect([said.code, said.records[0]?.['state'], told, await firing()]).toEqual([
+    0,
+    'resolved',
+    [{ channel: 'desk', status: 'delivered' }],
+    undefined,
   ])
 })
 

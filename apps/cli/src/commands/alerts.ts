@@ -33,7 +33,11 @@ export const command = defineCommand({
         { head: 'severity', wide: true, of: a => a.severity },
         { head: 'target', of: a => a.target },
         { head: 'operation', of: a => a.operation },
-        { head: 'state', of: a => a.state, colour: a => (a.state === 'firing' ? 'red' : 'green') },
+        {
+          head: 'state',
+          of: a => (a.endedBy === null ? a.state : `ended by ${a.endedBy}`),
+          colour: a => (a.state === 'firing' ? 'red' : 'green'),
+        },
         { head: 'since', wide: true, of: a => clock(a.since, now) },
         { head: 'ago', of: a => ago(a.since, now), right: true },
         { head: 'told', of: a => toldWords(a.deliveries) },

@@ -26,12 +26,13 @@ create table episodes (
   resolved_at timestamptz,
   failures    int not null default 1,
   event       jsonb not null,                      -- the newest failure, whole
-  resolved_by jsonb,                               -- the success, whole
-  look_at     timestamptz not null,                -- when what still fires is looked at again: repeats, and what was held back
+  resolved_by jsonb,                               -- the success, whole; null: a person ended it
+  ended_by    text,                                -- that person
+  look_at     timestamptz,                         -- when the relay looks at it again: repeats, what was held back, an end by hand; null: never
   unique (fingerprint, n)
 );
 create unique index episodes_firing on episodes (fingerprint) where state = 'firing';
-create index episodes_to_look_at on episodes (look_at) where state = 'firing';
+create index episodes_to_look_at on episodes (look_at) where look_at is not null;
 create index episodes_severities on episodes (severity) where state = 'firing';
 create index episodes_newest on episodes (since desc, id desc);
 create index episodes_resolved on episodes (resolved_at) where state = 'resolved';

@@ -2,6 +2,7 @@
 import type { Envelope } from '@dbops/contract/envelope'
 import { type Severity, severities } from '@dbops/contract/signals'
 import { v7 as uuidv7 } from 'uuid'
+import { recordDeed } from './audit.ts'
 import type { Queryable } from './ledger.ts'
 
 export const alertStates = ['firing', 'resolved'] as const
@@ -33,8 +34,10 @@ export interface Episode {
   failures: number
   /** The newest failure. */
   event: Envelope
-  /** The success that ended it. */
+  /** The success that ended it; null where a person did. */
   resolvedBy: Envelope | null
+  /** The person who ended it by hand. */
+  endedBy: string | null
 }
 
 /** Readable, so that it can be typed into a query: `backup_failed prod pg/core pg.dump:metadata`. The operation comes last: only it may hold spaces. */
@@ -62,7 +65,7 @@ async function lock(db: Queryable, i: Identity): Promise<{ fingerprint: string; 
 
 const columns = `
   e.id, e.fingerprint, a.name, a.environment, a.engine, a.target, a.operation, e.n, e.state, e.severity, e.since, e.resolved_at as "resolvedAt",
-  e.failures, e.event, e.resolved_by as "resolvedBy"`
+  e.failures, e.event, e.resolved_by as "resolvedBy", e.ended_by as "endedBy"`
 
 // Events may come in any order: the oldest failure says since when, the newest what is told.
 const goOn = `
@@ -96,7 +99,7 @@ export async function recordFailure(db: Queryable, i: Identity, event: Envelope,
 
 const noteSuccess = 'update alerts set last_success_at = greatest(last_success_at, $2) where fingerprint = $1'
 const resolve = `
-  update episodes e set state = 'resolved', resolved_at = $2, resolved_by = $3
+  update episodes e set state = 'resolved', resolved_at = $2, resolved_by = $3, look_at = null
   from alerts a
   where e.fingerprint = $1 and e.state = 'firing' and e.last_at <= $2 and a.fingerprint = e.fingerprint
   returning ${columns}`
@@ -109,18 +112,34 @@ export async function recordSuccess(db: Queryable, i: Identity, event: Envelope)
   return (await db.query<Episode>(resolve, [fingerprint, at, event])).rows[0]
 }
 
-const takeToLookAt = `
-  update episodes e set look_at = $2
+// Looked at at once: the relay tells the end, by its own rules. Clocks differ: an episode does not end before its newest failure.
+const endByHand = `
+  update episodes set state = 'resolved', resolved_at = greatest($2, last_at), ended_by = $3, look_at = $2
+  where id = $1 and state = 'firing' returning fingerprint`
+
+/**
+ * A person ends an episode whose operation will never succeed again. False, and nothing written: it does not fire any more. Whatever fails after this opens the
+ * alert's next episode. Written into the audit; in the caller's transaction.
+ */
+export async function resolveByHand(db: Queryable, id: string, actor: string, now: Date): Promise<boolean> {
+  const { rows } = await db.query<{ fingerprint: string }>(endByHand, [id, now, actor])
+  if (!rows[0]) return false
+  await recordDeed(db, { actor, action: 'resolve', subject: id, detail: rows[0] })
+  return true
+}
+
+const takeDueLooks = `
+  update episodes e set look_at = case e.state when 'firing' then $2::timestamptz end
   from alerts a
   where a.fingerprint = e.fingerprint and e.id = any (array(
-    select id from episodes where state = 'firing' and look_at <= $1
+    select id from episodes where look_at <= $1
     order by look_at limit $3 for update skip locked
   ))
   returning ${columns}`
 
-/** The episodes that fire and are due to be looked at again, locked until the end of the transaction; the worst come first. */
-export async function takeFiring(db: Queryable, now: Date, lookAt: Date, limit: number): Promise<Episode[]> {
-  const { rows } = await db.query<Episode>(takeToLookAt, [now, lookAt, limit])
+/** The episodes that are due to be looked at again, locked until the end of the transaction; the worst come first. One that a person has ended comes once. */
+export async function takeToLookAt(db: Queryable, now: Date, lookAt: Date, limit: number): Promise<Episode[]> {
+  const { rows } = await db.query<Episode>(takeDueLooks, [now, lookAt, limit])
   return rows.toSorted((a, b) => rank(b.severity) - rank(a.severity) || a.since.getTime() - b.since.getTime())
 }
 const rank = (severity: Severity) => severities.indexOf(severity)
@@ -155,22 +174,29 @@ export interface AlertRow {
   operation: string
   state: AlertState
   since: Date
+  /** The person who ended it by hand. */
+  endedBy: string | null
   deliveries: { channel: string; state: 'pending' | 'delivered' | 'failed'; key: string; at: string }[]
 }
 
-const newest = `
-  select e.id, a.name, e.severity, a.target, a.operation, e.state, e.since,
+const rowsOf = `
+  select e.id, a.name, e.severity, a.target, a.operation, e.state, e.since, e.ended_by as "endedBy",
     coalesce((
       select jsonb_agg(jsonb_build_object('channel', d.channel, 'state', d.status, 'key', d.key,
         'at', to_char(d.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by d.n)
       from deliveries d where d.episode = e.id), '[]') as deliveries
-  from episodes e join alerts a using (fingerprint)
+  from episodes e join alerts a using (fingerprint)`
+const newest = `${rowsOf}
   where $1::text is null or e.state = $1
   order by e.since desc, e.id desc limit $2`
 
 /** Episodes with their deliveries, the newest first. */
 export const listAlerts = async (db: Queryable, { state, limit }: { state?: AlertState; limit: number }): Promise<AlertRow[]> =>
   (await db.query<AlertRow>(newest, [state ?? null, limit])).rows
+
+const byTail = `${rowsOf} where e.id::text like '%' || $1 order by e.id desc limit 2`
+/** At most two whose id ends in `tail`. */
+export const findAlerts = async (db: Queryable, tail: string): Promise<AlertRow[]> => (await db.query<AlertRow>(byTail, [tail])).rows
 
 const countFiring = `select severity, count(*)::int as firing from episodes where state = 'firing' group by severity`
 export const firingBySeverity = async (db: Queryable): Promise<{ severity: Severity; firing: number }[]> =>
