@@ -1,5 +1,5 @@
 // Where `up` keeps what must survive it (data, logs, stores), and how other terminals find it: `up.json` in that folder.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { ownerOf } from '@dbops/servers/claim'
 
@@ -34,6 +34,19 @@ export function findHome(from = process.cwd()): string {
     if (folder === dirname(folder)) return homeOfUp()
   }
 }
+
+const environmentFile = (home: string) => join(home, 'environment')
+
+/** What the data of this home belongs to, also while nothing runs; undefined before the first `up`. */
+export function environmentOf(home: string): string | undefined {
+  try {
+    return readFileSync(environmentFile(home), 'utf8').trim() || undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const keepEnvironment = (home: string, environment: string) => writeFileSync(environmentFile(home), `${environment}\n`)
 
 /** The process of the `up` that runs on this home, from its first moment to its last; undefined when there is none. */
 export const processOfUp = (home: string): number | undefined => ownerOf(join(home, 'up'))

@@ -1,6 +1,6 @@
 // `up` and `down` with real servers and services: readiness, one per home, what is started again, and that nothing is left however it ends.
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { startRedis } from '@dbops/servers/redis'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
@@ -149,12 +149,47 @@ test('a ledger that cannot be reached ends with 3', async () => {
   expect([code, stderr]).toEqual([3, expect.stringMatching(/^dbops: PostgreSQL at 127\.0\.0\.1:1 does not answer/)])
 })
 
+test('a configuration that would disable most schedules ends up with 2, the reason and the way on', async () => {
+  up = start(['up', '--no-sample', '--config', plan(['one', 'two'])], { env })
+  await up.says(/all services ready/)
+  up.process.kill('SIGTERM')
+  await up.ended
+  const { code, stderr } = await dbops(['up', '--no-sample', '--config', plan([])], { env })
+  expect([code, stderr, await leftOf(home)]).toEqual([
+    2,
+    'dbops: scheduler: the configuration would disable 2 of 2 schedules\n' +
+      'hint: is it the right file, and the right ledger? If that is meant, start the scheduler once with --allow-mass-disable: ./dbops up --allow-mass-disable\n',
+    [],
+  ])
+})
+
+test('--allow-mass-disable lets it', async () => {
+  up = start(['up', '--no-sample', '--allow-mass-disable', '--config', plan([])], { env })
+  await up.says(/all services ready/)
+  const { stdout } = await dbops(['schedules', '--json'], { env })
+  up.process.kill('SIGTERM')
+  await up.ended
+  const left = stdout.trimEnd().split('\n')
+  expect(left.map(line => (JSON.parse(line) as { enabled: boolean }).enabled)).toEqual([false, false])
+})
+
+test('a home of another environment is refused, and nothing is started', async () => {
+  const { code, stderr } = await dbops(['up', '--no-sample', '--config', plan([], 'stage')], { env })
+  expect([code, stderr, await leftOf(home)]).toEqual([
+    2,
+    expect.stringMatching(
+      /^dbops: \S+ holds the data of the environment dev; this configuration is of stage\nhint: .*DBOPS_HOME=.*down --purge\n$/,
+    ),
+    [],
+  ])
+})
+
 test('purging asks, and without a terminal wants --yes', async () => {
   const { code, stderr } = await dbops(['down', '--purge'], { env })
   expect([code, existsSync(join(home, 'ledger')), stderr]).toEqual([
     2,
     true,
-    `dbops: not done without an answer: Remove ${home} with the ledger, the sample, the logs and 0 backups (environment unknown)\nhint: say --yes\n`,
+    `dbops: not done without an answer: Remove ${home} with the ledger, the sample, the logs and 0 backups (environment dev)\nhint: say --yes\n`,
   ])
 })
 
@@ -162,6 +197,15 @@ test('purged, the home is gone', async () => {
   const { code } = await dbops(['down', '--purge', '--yes'], { env })
   expect([code, existsSync(home)]).toEqual([0, false])
 })
+
+/** A configuration with schedules of these names on a target that need not be there. */
+function plan(schedules: string[], environment = 'dev'): string {
+  const file = join(dirname(home), 'plan.yaml')
+  const lines = schedules.map(name => `  ${name}: { task: pg.vacuum, target: far, cron: "0 3 1 1 *" }`)
+  const target = 'targets:\n  far: { engine: pg, url: "postgres://a:b@127.0.0.1:1/c" }\n'
+  writeFileSync(file, `environment: ${environment}\n${target}${lines.length ? `schedules:\n${lines.join('\n')}\n` : ''}`)
+  return file
+}
 
 const upFile = () => JSON.parse(readFileSync(join(home, 'up.json'), 'utf8')) as UpFile
 const pidOf = (app: string) => upFile().services.find(service => service.app === app)!.pid

@@ -4,7 +4,10 @@ import { defineCommand } from '../command.ts'
 export const command = defineCommand({
   path: 'up',
   summary: 'Starts everything, and shows what happens',
-  options: { '--no-sample': 'without the sample platform' },
+  options: {
+    '--no-sample': 'without the sample platform',
+    '--allow-mass-disable': "even if more than half of the ledger's schedules are not in the configuration any more",
+  },
   examples: [
     ['./dbops up', 'the sample platform, looked after: the first two minutes show everything'],
     ['./dbops up --config my.yaml', 'your own plan; servers that it does not name are started and kept'],

@@ -5,14 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../command.ts'
 import { confirm } from '../confirm.ts'
 import { Failed } from '../fail.ts'
-import { findHome, processOfUp, runningUp } from '../home.ts'
+import { environmentOf, findHome, processOfUp, runningUp } from '../home.ts'
 
 /** Milliseconds: `up` takes 15 s at most. */
 const patience = 20_000
 
 export async function down({ options, print }: Context): Promise<void> {
   const home = findHome()
-  const environment = runningUp(home)?.environment
+  const environment = runningUp(home)?.environment ?? environmentOf(home)
   const pid = processOfUp(home)
   if (environment) print.environment(environment)
   if (options['purge']) await confirm(environment, `Remove ${home} with ${contents(home)}`, { yes: options.yes, always: true })
@@ -45,7 +45,8 @@ const contents = (home: string) => {
 async function purge(home: string): Promise<void> {
   const { removeServers } = await import('./servers.ts')
   await removeServers(home)
-  for (const name of ['stores', 'logs', 'up.json', 'up.json.new', 'up.claim']) rmSync(join(home, name), { recursive: true, force: true })
+  for (const name of ['stores', 'logs', 'environment', 'up.json', 'up.json.new', 'up.claim'])
+    rmSync(join(home, name), { recursive: true, force: true })
   try {
     if (existsSync(home)) rmdirSync(home)
   } catch {

@@ -31,7 +31,7 @@ export interface Services {
 
 export interface Settings {
   apps: readonly string[]
-  args: string[]
+  args(app: string): string[]
   env: NodeJS.ProcessEnv
   /** The folder of their logs. */
   logs: string
@@ -104,7 +104,7 @@ function keepRunning(app: string, settings: Settings) {
     for (let pause = pauses.first; !stopping.signal.aborted; ) {
       const begun = performance.now()
       lastWords = []
-      child = startChild([process.execPath, ...nodeFlags, join(root, 'apps', app, 'src/main.ts'), ...args], {
+      child = startChild([process.execPath, ...nodeFlags, join(root, 'apps', app, 'src/main.ts'), ...args(app)], {
         output,
         cwd: root,
         env,

@@ -14,7 +14,7 @@ import { blockingRedis, evictionFault } from '@dbops/runtime/redis'
 import { claimFolder } from '@dbops/servers/claim'
 import type { Context } from '../command.ts'
 import { Failed } from '../fail.ts'
-import { compileCache, homeOfUp, processOfUp, root, type UpFile } from '../home.ts'
+import { compileCache, environmentOf, homeOfUp, keepEnvironment, processOfUp, root, type UpFile } from '../home.ts'
 import { follow } from './follow.ts'
 import { sentence } from './sentences.ts'
 import { type Servers, startServers } from './servers.ts'
@@ -29,6 +29,7 @@ export async function up({ options, print }: Context): Promise<void> {
   const home = homeOfUp()
   if (processOfUp(home) !== undefined) throw alreadyRunning(home)
   const plan = readPlan(home, options.config, options['sample'] !== false)
+  mustBeTheSame(home, plan.config.environment)
   // Passable for others: PostgreSQL's own user has a folder in it. What is in it is closed by its own mode.
   mkdirSync(home, { recursive: true, mode: 0o711 })
   const teller = openTeller({ json: options.json ?? false, colour: (name, text) => print.colour(name, text) })
@@ -37,8 +38,9 @@ export async function up({ options, print }: Context): Promise<void> {
   // Nothing else holds this process while the ledger is away: neither children nor their pipes do.
   const alive = setInterval(() => {}, 60_000)
   try {
+    keepEnvironment(home, plan.config.environment)
     print.environment(plan.config.environment, `${plan.file ? shown(plan.file) : 'no configuration'}, kept in ${shown(home)}`)
-    await run(home, plan, { yes: options.yes, teller, stopping })
+    await run(home, plan, { yes: options.yes, allowMassDisable: options['allowMassDisable'] === true, teller, stopping })
   } catch (error) {
     // Ctrl-C reaches programs that were just starting as well, and their end is told before ours is asked for.
     await new Promise(resolve => setImmediate(resolve))
@@ -77,11 +79,12 @@ function readPlan(home: string, named: string | undefined, sampleWanted: boolean
 
 interface Running {
   yes: boolean | undefined
+  allowMassDisable: boolean
   teller: Teller
   stopping: Stopping
 }
 
-async function run(home: string, plan: Plan, { yes, teller, stopping }: Running): Promise<void> {
+async function run(home: string, plan: Plan, { yes, allowMassDisable, teller, stopping }: Running): Promise<void> {
   const { config, file, withSample } = plan
   const begun = performance.now()
   const { signal } = stopping
@@ -105,7 +108,7 @@ async function run(home: string, plan: Plan, { yes, teller, stopping }: Running)
       teller.say(sentence(ce, await locationOf(ledger, ce)), new Date(ce.time))
     })
     try {
-      await serve({ home, plan, servers, teller, stopping, begun, file })
+      await serve({ home, plan, servers, teller, stopping, begun, file, allowMassDisable })
     } finally {
       await unfollow()
       await ledger.close()
@@ -123,8 +126,9 @@ async function serve(o: {
   stopping: Stopping
   begun: number
   file: string | undefined
+  allowMassDisable: boolean
 }): Promise<void> {
-  const { home, plan, servers, teller, stopping, begun, file } = o
+  const { home, plan, servers, teller, stopping, begun, file, allowMassDisable } = o
   const { ledgerUrl, redisUrl } = servers
   const variables = { ...servers.variables, DBOPS_HOME: home }
   const env: NodeJS.ProcessEnv = { ...process.env, ...variables, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redisUrl }
@@ -142,7 +146,7 @@ async function serve(o: {
   teller.say({ subject: 'up', text: `starting ${plan.apps.join(', ')}` })
   services = startServices({
     apps: plan.apps,
-    args: file ? ['--config', file] : [],
+    args: app => [...(file ? ['--config', file] : []), ...(allowMassDisable && app === 'scheduler' ? ['--allow-mass-disable'] : [])],
     env,
     logs: join(home, 'logs'),
     teller,
@@ -218,6 +222,16 @@ async function claimHome(home: string, teller: Teller) {
 function alreadyRunning(home: string): Failed {
   const hint = 'stop it: ./dbops down; or use another home: DBOPS_HOME=/path ./dbops up'
   return new Failed('wrong', `already running, pid ${processOfUp(home)}, on ${home}`, { code: 'already_running', hint })
+}
+
+/** A home's ledger, stores and history belong to one environment; the plan of another would take its schedules for removed. */
+function mustBeTheSame(home: string, environment: string): void {
+  const before = environmentOf(home)
+  if (before === undefined || before === environment) return
+  throw new Failed('wrong', `${shown(home)} holds the data of the environment ${before}; this configuration is of ${environment}`, {
+    code: 'other_environment',
+    hint: `a home of its own: DBOPS_HOME=/path ./dbops up …; or, if nothing in it is needed any more, ./dbops down --purge`,
+  })
 }
 
 /** Everything that the services would open must open; they would say so one by one, after the servers have started. */

@@ -88,7 +88,7 @@ export async function reconcile(
   if (gone.length > 1 && gone.length * 2 > standing && !allowMass)
     throw new Refused(`the configuration would disable ${gone.length} of ${standing} schedules`, {
       code: 'mass_disable',
-      hint: 'if that is meant, start the scheduler once with --allow-mass-disable',
+      hint: 'is it the right file, and the right ledger? If that is meant, start the scheduler once with --allow-mass-disable: ./dbops up --allow-mass-disable',
     })
   const result: Reconciled = { added: [], changed: [], disabled: gone.map(key) }
   for (const row of gone) await db.query(disable, [row.name, row.target])

@@ -79,10 +79,12 @@ const options = {
 
 /** How long, in ms, a loop may stand still before the process is taken for stuck. */
 const patience = 60_000
+/** Refusals of what the service was given. Like a wrong configuration they end it with 2: started again, it would be refused again. */
+const refusals = ['ledger_newer', 'bad_option', 'mass_disable']
 /** How long an orderly stop may take before the process ends anyhow: what is not let go by then is taken over as after a kill. */
 const stopWithin = 10_000
 
-/** Runs a service until SIGTERM or SIGINT. Ends with 2 when the configuration is wrong; waits, and says so, when ledger or Redis is away. */
+/** Runs a service until SIGTERM or SIGINT. Ends with 2 when the configuration is wrong or refused; waits, and says so, when ledger or Redis is away. */
 export async function startService(app: App, main: (service: Service) => Promise<void>): Promise<void> {
   const name = `${app}@${hostname()}:${process.pid}`
   const log = openLog(app, name)
@@ -98,7 +100,7 @@ export async function startService(app: App, main: (service: Service) => Promise
         message,
       )
     }
-    process.exit(error instanceof ConfigProblem || ['ledger_newer', 'bad_option'].includes(failureOf(error).code) ? 2 : 1)
+    process.exit(error instanceof ConfigProblem || refusals.includes(failureOf(error).code) ? 2 : 1)
   }
 }
 
