@@ -118,8 +118,8 @@ const endByHand = `
   where id = $1 and state = 'firing' returning fingerprint`
 
 /**
- * A person ends an episode whose operation will never succeed again. False, and nothing written: it does not fire any more. Whatever fails after this opens the
- * alert's next episode. Written into the audit; in the caller's transaction.
+ * A person ends an episode whose operation will never succeed again. False, and nothing written: it does not fire any more. Whatever failure is heard after
+ * this opens the alert's next episode, also one from before: the person had not seen it. Written into the audit; in the caller's transaction.
  */
 export async function resolveByHand(db: Queryable, id: string, actor: string, now: Date): Promise<boolean> {
   const { rows } = await db.query<{ fingerprint: string }>(endByHand, [id, now, actor])
