@@ -57,7 +57,7 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
           files: 2,
           excluded: 0,
           filter: 'unfiltered',
-          sha256: '0'.repeat(64),
+          sha256: { 'dump.pgdump': '0'.repeat(64), 'globals.sql': '0'.repeat(64) },
           contents: '0'.repeat(64),
           seconds: { plan: 0, globals: 0, dump: 0, counts: 0 },
         }),

@@ -1,6 +1,7 @@
 // pg.dump on real databases: what is in it, what it refuses, and that the lines in its manifest bring it back.
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import type { Manifest } from '@dbops/artifacts/manifest'
 import type { Dump } from '@dbops/contract/config-file'
@@ -122,6 +123,30 @@ describe('pg.dump', () => {
         keys: 4,
       },
     ])
+  })
+
+  const mishaps: [string, (tried: Try) => string, RegExp][] = [
+    ['in another folder', tried => aside(tried), /dump\.pgdump and globals\.sql are not here/],
+    ['beside an empty globals.sql', tried => planted(tried, 'globals.sql', Buffer.alloc(0)), /dump\.pgdump and globals\.sql are not here/],
+    ['beside a dump that is none', tried => planted(tried, 'dump.pgdump', Buffer.from('no dump')), /not appear to be a valid archive/],
+  ]
+  test.each(mishaps)('its lines, run %s, end with an error and make no database', async (_, folderOf, said) => {
+    const place = await made()
+    const tried = await begun(place.url, { data: ['core.tenants'] })
+    await carryOut(dump, tried)
+    const failure = (await failureOf(restore(tried, place, folderOf(tried)))) as unknown as { code?: number; stderr?: string }
+    const databases = await place.sql(`SELECT datname FROM pg_database WHERE datname = $1`, [copyOf(place)])
+    expect([failure.code, failure.stderr, databases]).toEqual([1, expect.stringMatching(said), []])
+  })
+
+  test('its lines, pasted into a shell, stop at the first that fails and leave the shell alive', async () => {
+    const place = await made()
+    const tried = await begun(place.url, { data: ['core.tenants'] })
+    await carryOut(dump, tried)
+    await place.sql(`CREATE DATABASE ${copyOf(place)}`)
+    const { stdout, stderr } = await restore(tried, place, tried.folder, 'echo "alive after $?"')
+    const tables = await (await place.client('the copy', copyOf(place))).query(`SELECT FROM pg_class WHERE relname = 'tenants'`)
+    expect([stdout, stderr, tables.rowCount]).toEqual(['alive after 1\n', expect.stringContaining('already exists'), 0])
   })
 
   test('its counts are those of the dump, however busily somebody writes', async () => {
@@ -388,6 +413,31 @@ describe('a dump that breaks off', () => {
     expect(await dump.prove!(empty.c, facts)).toMatchObject({ ok: false, reason: expect.stringContaining('cannot be read back') as string })
   })
 
+  const cut: [string, (whole: Buffer) => Buffer][] = [
+    ['empty', () => Buffer.alloc(0)],
+    ['cut off', whole => whole.subarray(0, whole.length / 2)],
+  ]
+  test.each(cut)('its proof says no to roles that are %s in the store', async (_, damaged) => {
+    const { url } = await made()
+    const tried = await begun(url, { data: ['core.tenants'] })
+    const facts = await dump.run(tried.c)
+    const globals = `${tried.folder}/globals.sql`
+    writeFileSync(globals, damaged(readFileSync(globals)))
+    expect(await dump.prove!(tried.c, facts)).toMatchObject({ ok: false, reason: 'globals.sql in the store is not what was written to it' })
+  })
+
+  test.each(cut)('its proof says no to roles that were %s before they were written', async (_, damaged) => {
+    const { url } = await made()
+    const tried = await begun(url, { data: ['core.tenants'] })
+    const { write } = tried.writer
+    tried.c.artifact.write = async (file, source, signal) => {
+      if (file !== 'globals.sql') return write(file, source, signal)
+      return write(file, Readable.from([damaged(Buffer.concat(await Array.fromAsync(source)))]), signal)
+    }
+    const { proof } = await carryOut(dump, tried)
+    expect(proof).toMatchObject({ ok: false, reason: 'globals.sql is not whole: the line with which pg_dumpall ends is missing' })
+  })
+
   test('its proof says no to the dump of other tables', async () => {
     const { url } = await made()
     const [done, other] = [await begun(url, { data: ['core.tenants'] }), await begun(url, { data: ['core.log'] })]
@@ -424,17 +474,31 @@ function entry(wanted: Partial<Dump>) {
 
 const manifestOf = (tried: Try): Manifest => tried.writer.manifest(head(tried.fence))
 
-/** Runs the manifest's own lines in the folder of the dump, on the same server beside the original. */
-async function restored(tried: Try, place: Ground): Promise<Client> {
-  const database = `${place.name}_copy`
+const copyOf = (place: Ground) => `${place.name}_copy`
+
+/** Feeds the manifest's own lines to a shell as one pastes them, on the same server beside the original. Rejects where the last of them fails. */
+function restore(tried: Try, place: Ground, folder = tried.folder, ...then: string[]) {
   const { hostname, port, username, password } = new URL(place.url)
-  place.owns(database)
-  const lines = (manifestOf(tried).restore ?? []).join('\n')
-  await promisify(execFile)('sh', ['-euc', lines], {
-    cwd: tried.folder,
-    env: { PATH: process.env.PATH, PGHOST: hostname, PGPORT: port, PGUSER: username, PGPASSWORD: password, DB: database },
+  place.owns(copyOf(place))
+  const shell = promisify(execFile)('sh', ['-s'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, PGHOST: hostname, PGPORT: port, PGUSER: username, PGPASSWORD: password, DB: copyOf(place) },
   })
-  return place.client('the copy', database)
+  shell.child.stdin!.end([...(manifestOf(tried).restore ?? []), ...then, ''].join('\n'))
+  return shell
+}
+
+async function restored(tried: Try, place: Ground): Promise<Client> {
+  await restore(tried, place)
+  return place.client('the copy', copyOf(place))
+}
+
+/** An empty folder beside the dump, gone with its store. */
+const aside = (tried: Try): string => mkdtempSync(`${tried.folder}-`)
+
+function planted(tried: Try, file: string, content: Buffer): string {
+  writeFileSync(`${tried.folder}/${file}`, content)
+  return tried.folder
 }
 
 /** The pid of pg_dump once it copies rows, found by the name that all processes of an attempt carry. */

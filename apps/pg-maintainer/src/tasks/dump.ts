@@ -4,6 +4,7 @@ import { failureOf } from '@dbops/contract/failure'
 import { type AnyContext, ref } from '@dbops/contract/task'
 import { z } from 'zod'
 import { compareContents, digestOf, hashOf, readContents } from '../dump/contents.ts'
+import { isWhole } from '../dump/globals.ts'
 import { type DumpPlan, planDump } from '../dump/plan.ts'
 import { dumpFile, globalsFile, restoreLines } from '../dump/restore-lines.ts'
 import { filterOf, filters } from '../dump/row-security.ts'
@@ -32,8 +33,8 @@ export default defineTask({
     files: z.int(),
     excluded: z.int(),
     filter: z.enum(filters),
-    /** Of the dump as it passed on its way into the store. */
-    sha256: z.string(),
+    /** Of each file as it passed on its way into the store. */
+    sha256: z.record(z.string(), z.string()),
     /** Of the tables whose rows are in it. */
     contents: z.string(),
     seconds: z.strictObject({ plan: seconds, globals: seconds, dump: seconds, counts: seconds }),
@@ -111,7 +112,7 @@ export default defineTask({
       files: 2,
       excluded: plan.excluded.length,
       filter: plan.filter,
-      sha256: written.sha256,
+      sha256: { [dumpFile]: written.sha256, [globalsFile]: globalsWritten.sha256 },
       contents: digestOf(plan.included.map(({ oid }) => oid)),
       seconds: { plan: planTime, globals: globalsTime, dump: dumpTime, counts: countTime },
     }
@@ -126,8 +127,13 @@ export default defineTask({
         return no(`the dump in the store has the rows of ${contents.size} tables, and not of those ${facts.tables} that were planned`, {
           contents: [...contents.values()],
         })
-      const sha256 = await hashOf(c.artifact.read(dumpFile))
-      if (sha256 !== facts.sha256) return no('the dump in the store is not what was written to it', { sha256 })
+      for (const file of [dumpFile, globalsFile]) {
+        const sha256 = await hashOf(c.artifact.read(file))
+        if (sha256 !== facts.sha256[file]) return no(`${file} in the store is not what was written to it`, { file, sha256 })
+      }
+      const globals = Buffer.concat(await Array.fromAsync(c.artifact.read(globalsFile))).toString('utf8')
+      if (!isWhole(globals))
+        return no(`${globalsFile} is not whole: the line with which pg_dumpall ends is missing`, { globals: globals.length })
       // A policy that was narrowed while the dump ran has narrowed the dump.
       if (facts.filter === 'policy') {
         const { included } = await planDump(c.pg, c.entries.dump)
@@ -135,8 +141,8 @@ export default defineTask({
       }
       return {
         ok: true,
-        reason: `rows of ${contents.size} tables, read back from the store`,
-        evidence: { contents: [...contents.values()], sha256 },
+        reason: `rows of ${contents.size} tables and the roles, read back from the store`,
+        evidence: { contents: [...contents.values()], sha256: facts.sha256 },
       }
     } catch (error) {
       if (c.signal.aborted) throw error
