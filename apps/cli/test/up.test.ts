@@ -201,7 +201,7 @@ test('purged, the home is gone', async () => {
 /** A configuration with schedules of these names on a target that need not be there. */
 function plan(schedules: string[], environment = 'dev'): string {
   const file = join(dirname(home), 'plan.yaml')
-  const lines = schedules.map(name => `  ${name}: { task: pg.vacuum, target: far, cron: "0 3 1 1 *" }`)
+  const lines = schedules.map(name => `  ${name}: { task: pg.vacuum, target: far, cron: "0 3 1 1 *", params: { tables: [a.b] } }`)
   const target = 'targets:\n  far: { engine: pg, url: "postgres://a:b@127.0.0.1:1/c" }\n'
   writeFileSync(file, `environment: ${environment}\n${target}${lines.length ? `schedules:\n${lines.join('\n')}\n` : ''}`)
   return file
