@@ -1,5 +1,6 @@
 // Makes one program of the files in commands/: words, options, help with examples, and errors in our own words.
 import { readdirSync } from 'node:fs'
+import { programVersion } from '@dbops/ledger/program-version'
 import { Command as Commander, type CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Command, CommonOptions, Context, OptionDeclaration } from './command.ts'
 import type { Connection } from './connect.ts'
@@ -15,6 +16,7 @@ export async function runProgram(argv: string[]): Promise<number> {
   const program = new Commander(name.slice(2))
     .usage('COMMAND [options]')
     .description('Database operations that prove their effect: PostgreSQL, Neo4j, Redis.')
+    .version(programVersion, '--version', 'the version of this program')
     .option('--json', 'NDJSON for scripts')
     .option('--config <file>', 'the configuration')
     .option('--debug', 'the stack of an error')

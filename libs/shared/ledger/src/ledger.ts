@@ -120,7 +120,9 @@ export async function openLedger({
         await client.query('commit')
         return result
       } catch (error) {
-        await client.query('rollback').catch((reason: Error) => (broken = reason))
+        // A session that gave no answer in time may still carry out what is on its way in it: it is ended, and nobody gets it after us.
+        if (isConnectionProblem(error)) broken = error as Error
+        else await client.query('rollback').catch((reason: Error) => (broken = reason))
         throw error
       } finally {
         client.off('error', onError)

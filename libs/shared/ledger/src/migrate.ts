@@ -3,9 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { Problem } from '@dbops/contract/failure'
 import { Client, type ClientConfig } from 'pg'
-
-/** Of the programs in this repository; compared with what each migration in the ledger serves. */
-export const programVersion = '0.1.0'
+import { programVersion } from './program-version.ts'
 
 const folder = new URL('../migrations/', import.meta.url)
 

@@ -1,7 +1,7 @@
 // Faults between two statements: a session that ends, a holder that sleeps, a clock that jumped while a statement was under way.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ask, takeUp } from '@dbops/ledger/commands'
-import { openLedger } from '@dbops/ledger/ledger'
+import { openLedger, type Queryable } from '@dbops/ledger/ledger'
 import { savePosition } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
 import { until } from '@dbops/testing/until'
@@ -36,6 +36,20 @@ test('a session that ends between two statements of a transaction fails that tra
   })
   await expect(work).rejects.toThrow(/terminat|not queryable|connection/i)
 })
+
+test('a session that gave no answer in time is given to nobody else: it may still carry out what is on its way', async () => {
+  const lone = await openLedger({ url, name: 'lone', sessions: 1 })
+  let mute: number | undefined
+  const work = lone.transaction(async db => {
+    mute = await pidOf(db)
+    throw new Error('Query read timeout') // as pg says it when its patience is over, while the server is only slow
+  })
+  await work.catch(() => undefined)
+  const next = await pidOf(lone)
+  await lone.close()
+  expect(next).not.toBe(mute)
+})
+const pidOf = async (db: Queryable) => (await db.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!.pid
 
 test('a process that sleeps in the middle of a claim keeps nobody else from claiming on that target for long', async () => {
   const [asleep, next] = await bearAll(ledger, { target: 'core' }, { target: 'core' })
