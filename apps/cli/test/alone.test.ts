@@ -1,14 +1,13 @@
 // The commands where things are missing: no maintainer that would take a run, no scheduler, no ledger; and in `prod`.
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
-import { toEnvelope } from '@dbops/contract/envelope'
 import { recordFailure } from '@dbops/ledger/alerts'
 import { publish } from '@dbops/ledger/outbox'
 import { type Birth, bear } from '@dbops/ledger/runs'
+import { anEvent } from '@dbops/testing/an-event'
 import { birth } from '@dbops/testing/birth'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
-import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dbops as anywhere, main, start } from './a-command.ts'
 import { keysOf, onTheLine, type Said } from './on-the-line.ts'
@@ -190,7 +189,7 @@ test.each([
 })
 
 test('a list of many is whole for a slow reader, and is left quietly by one that has read enough', async () => {
-  await line.ledger.transaction(db => publish(db, Array.from({ length: 500 }, anEvent)))
+  await line.ledger.transaction(db => publish(db, Array.from({ length: 500 }, heavyEvent)))
   const list = '"$0" "$1" events --json --since 1h'
   const slow = await shell(`${list} | (sleep 1; wc -l)`)
   const enough = await shell(`${list} | head -1 | wc -l`)
@@ -275,22 +274,12 @@ async function shell(script: string): Promise<{ stdout: string; stderr: string }
   return { stdout: stdout!, stderr: stderr! }
 }
 
-const anEvent = () =>
-  toEnvelope({
-    id: uuidv7(),
-    app: 'test',
-    event: 'catalog_mismatch',
-    subject: 'test',
-    operation: 'test',
-    environment: 'prod',
-    at: new Date(),
-    data: { service: 'a', mine: 'b', theirs: 'c'.repeat(1_000) },
-  })
+const heavyEvent = () => anEvent({ environment: 'prod', weight: 1_000 })
 
 /** An alert that fires, as the relay would have written it; returns its id. */
 async function wrong(operation: string): Promise<string> {
   const identity = { name: 'catalog_mismatch', environment: 'prod', subject: 'pg/core', operation }
-  const episode = await line.ledger.transaction(db => recordFailure(db, identity, anEvent(), new Date()))
+  const episode = await line.ledger.transaction(db => recordFailure(db, identity, heavyEvent(), new Date()))
   if (episode === 'already_resolved') throw new Error(`${operation} has succeeded`)
   return episode.id
 }

@@ -1,8 +1,8 @@
 // The scheduler as a process: it comes up, publishes what is in the outbox, and stops in order.
 
-import { toEnvelope } from '@dbops/contract/envelope'
 import { publish } from '@dbops/ledger/outbox'
 import { ensureGroup, markKey, stream } from '@dbops/runtime/bus'
+import { anEvent } from '@dbops/testing/an-event'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
@@ -81,18 +81,7 @@ async function tell(count: number): Promise<string[]> {
   await line.ledger.transaction(db =>
     publish(
       db,
-      ids.map(id =>
-        toEnvelope({
-          id,
-          app: 'test',
-          event: 'catalog_mismatch',
-          subject: 'test',
-          operation: 'test',
-          environment: 'dev',
-          at: new Date(),
-          data: { service: 'a', mine: 'b', theirs: 'c' },
-        }),
-      ),
+      ids.map(id => anEvent({ id })),
     ),
   )
   return ids

@@ -1,5 +1,4 @@
 // The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
-import { type Envelope, toEnvelope } from '@dbops/contract/envelope'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { consume, deadLetters, stream } from '@dbops/runtime/bus'
 import { openLog } from '@dbops/runtime/log'
@@ -7,10 +6,10 @@ import { openMetrics } from '@dbops/runtime/metrics'
 import { blockingRedis, promptRedis } from '@dbops/runtime/redis'
 import { startRedis } from '@dbops/servers/redis'
 import type { Server } from '@dbops/servers/resolve'
+import { anEvent as event } from '@dbops/testing/an-event'
 import { freshDatabase } from '@dbops/testing/database'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
-import { v7 as uuidv7 } from 'uuid'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 let server: Server
@@ -157,17 +156,6 @@ function read(name: string, also: () => Promise<void> = async () => undefined) {
   }).finally(() => clients.forEach(client => client.disconnect()))
   readers.push({ abort, done })
 }
-const event = (): Envelope =>
-  toEnvelope({
-    id: uuidv7(),
-    app: 'test',
-    event: 'catalog_mismatch',
-    subject: 'test',
-    operation: 'test',
-    environment: 'dev',
-    at: new Date(),
-    data: { service: 'a', mine: 'b', theirs: 'c' },
-  })
 const add = (each: unknown) => redis.xadd(stream, '*', 'ce', JSON.stringify(each))
 const effects = async (): Promise<string[]> =>
   (await ledger.query<{ event: string }>('select event from effects order by ctid')).rows.map(row => row.event)

@@ -1,8 +1,8 @@
 // The program of docs/subscribe.md, as it stands there, against a real scheduler and a Redis that is emptied under it.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { toEnvelope } from '@dbops/contract/envelope'
 import { publish } from '@dbops/ledger/outbox'
+import { anEvent } from '@dbops/testing/an-event'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
@@ -98,18 +98,7 @@ const published = () =>
   )
 async function tell(count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, () => uuidv7())
-  const events = ids.map(id =>
-    toEnvelope({
-      id,
-      app: 'test',
-      event: 'catalog_mismatch',
-      subject: 'test',
-      operation: 'test',
-      environment: 'dev',
-      at: new Date(),
-      data: { service: 'a', mine: 'b', theirs: 'c' },
-    }),
-  )
+  const events = ids.map(id => anEvent({ id }))
   await line.ledger.transaction(db => publish(db, events))
   return ids
 }
