@@ -1,6 +1,6 @@
 // One POST to a receiver, with its answer turned into the words of a channel: taken, Later, Permanent, or tried again. Nothing of the address is in an error.
 import { Later, Permanent, Problem } from '@dbops/contract/failure'
-import { programVersion } from '@dbops/ledger/migrate'
+import { programVersion } from '@dbops/ledger/program-version'
 import { retryAfter } from './retry.ts'
 
 /** Milliseconds: a receiver that takes longer gets the same key again. A turn of the delivery loop stays well under a minute by it. */

@@ -1,5 +1,6 @@
 // Everything that must be right: configuration, ledger, services and what hinders them, targets as their maintainers found them, stores, events.
 import { openStore } from '@dbops/artifacts/open-store'
+import { demandSpace } from '@dbops/artifacts/space'
 import { formatDuration } from '@dbops/contract/duration'
 import { failureOf } from '@dbops/contract/failure'
 import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
@@ -100,11 +101,8 @@ async function services(ledger: Ledger, config: Config | undefined): Promise<Che
   return [
     ...missing.map(app => bad('error', 'services', `no ${app} is running`, './dbops up starts all; a deployment starts its own')),
     ...all.flatMap(one => {
-      // Another of its kind has taken over.
-      if (isSilent(one))
-        return missing.some(app => app === one.app)
-          ? []
-          : [bad('warning', one.name, one.reasons.join('; '), 'it is forgotten after ten minutes')]
+      // Another of its kind has taken over, or it was named as missing above.
+      if (isSilent(one)) return []
       if (!one.ready) return one.reasons.map(reason => hindrance(one.name, reason))
       if (!one.sameCatalog)
         return [
@@ -160,8 +158,9 @@ async function stores(config: Config | undefined): Promise<Check[]> {
   return Promise.all(
     Object.entries(config?.stores ?? {}).map(async ([name, store]) => {
       try {
-        const { location } = await openStore(name, store)
-        return ok(`store ${name}`, `${location} can be used`)
+        const opened = await openStore(name, store)
+        await demandSpace(opened, 0)
+        return ok(`store ${name}`, `${opened.location} can be used`)
       } catch (error) {
         const { message, hint } = failureOf(error)
         return bad('error', `store ${name}`, message, hint ?? 'it must be there and writable for the maintainers')

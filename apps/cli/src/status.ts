@@ -11,7 +11,7 @@ import type { Context } from './command.ts'
 import { away, clock, past } from './moment.ts'
 import { ago, type Colour, type Print } from './print.ts'
 import { pauseOf } from './schedules.ts'
-import { listWorkers, readyColour, readyWords, type Worker } from './workers.ts'
+import { listWorkers, readyColour, readyWords, type Worker, withoutGhosts } from './workers.ts'
 
 const nextShown = 8
 
@@ -19,7 +19,7 @@ export async function status({ print, connect }: Context): Promise<void> {
   const { ledger, environment, config } = await connect()
   const now = await ledger.now()
   const whole = {
-    services: await listWorkers(ledger, config),
+    services: withoutGhosts(await listWorkers(ledger, config)),
     targets: await targets(ledger, now),
     queues: await queues(ledger),
     streams: [{ name: 'dbops:events', outbox: await backlog(ledger), readers: await positions(ledger) }],

@@ -52,6 +52,9 @@ export async function listWorkers(db: Queryable, config?: Config): Promise<Worke
 }
 
 export const isSilent = (w: Pick<Worker, 'reasons'>) => w.reasons.some(reason => reason.startsWith('silent'))
+/** Without those that fell silent and have a living successor: a killed process that was started again is no trouble any more. */
+export const withoutGhosts = (all: Worker[]) =>
+  all.filter(one => !isSilent(one) || !all.some(other => other.app === one.app && !isSilent(other)))
 export const readyWords = (w: Pick<Worker, 'ready' | 'reasons'>) => (w.ready ? 'ready' : isSilent(w) ? 'silent' : 'not ready')
 export const readyColour = (w: Pick<Worker, 'ready' | 'reasons'>): Colour => (w.ready ? 'green' : isSilent(w) ? 'red' : 'yellow')
 

@@ -1,6 +1,8 @@
 // Facts of tasks that the command line has never heard of, as people read them.
+
 import { expect, test } from 'vitest'
 import { factLines } from '../src/facts.ts'
+import { type Worker, withoutGhosts } from '../src/workers.ts'
 
 test('a list of things is a table, its name first, before before after', () => {
   const tables = [
@@ -34,4 +36,10 @@ test('what takes a line stands above what takes several, and nothing is none', (
 
 test('a list that is too long for its line has a line for each', () => {
   expect(factLines({ tables: ['core.tenants', 'core.users'] }, 20)).toEqual(['tables', '  core.tenants', '  core.users'])
+})
+
+test('a killed process that has a living successor is no trouble any more; the last of its kind is', () => {
+  const one = (name: string, app: string, reasons: string[]) => ({ name, app, reasons, ready: !reasons.length }) as unknown as Worker
+  const all = [one('a1', 'scheduler', ['silent: …']), one('a2', 'scheduler', []), one('b1', 'alert-relay', ['silent: …'])]
+  expect(withoutGhosts(all).map(({ name }) => name)).toEqual(['a2', 'b1'])
 })

@@ -8,7 +8,7 @@ export async function demandSpace(store: Store, bytes: number): Promise<void> {
   const free = await store.free()
   if (free === null || free - bytes >= store.reserve) return
   throw new Refused(
-    `store "${store.name}" (${store.location}) has ${formatSize(free)} left; ${formatSize(bytes)} are needed and ${formatSize(store.reserve)} must stay free`,
+    `store "${store.name}" (${store.location}) has ${formatSize(free)} left; ${bytes ? `${formatSize(bytes)} are needed and ` : ''}${formatSize(store.reserve)} must stay free`,
     { code: 'store_full', hint: `make room there, or lower stores.${store.name}.free` },
   )
 }
