@@ -36,6 +36,7 @@ test('what other terminals read of it is for its user alone', () => {
 })
 
 test('each page that is told answers that its service is ready', async () => {
+  await up.says(/Ctrl-C stops everything/) // the line after the pages
   const pages = [...up.stdout().matchAll(/http:\S+\/health\/ready/g)].map(([page]) => page)
   const answers = await Promise.all(pages.map(async page => (await fetch(page)).status))
   expect(answers).toEqual([200, 200, 200, 200])
