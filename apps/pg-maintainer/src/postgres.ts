@@ -1,4 +1,5 @@
 // The driver that the runner opens PostgreSQL with: one working session per attempt, whatever belongs to it, and the end of all of it.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { PgTarget } from '@dbops/contract/config-file'
 import { Problem } from '@dbops/contract/failure'
 import { targetUrl } from '@dbops/runtime/connection'
@@ -65,18 +66,20 @@ async function openAttempt(
     if (why === 'work') await endLeftovers()
   }
   // Our sockets are closed and our children dead: what is left can only be a backend that has not noticed. When the server cannot be asked,
-  // nothing of ours can reach it either.
+  // nothing of ours can reach it either. Whoever ends our sessions there may end this one too: it is asked again, as long as a backend may take.
   const endLeftovers = async () => {
-    let control: ServerSession
-    try {
-      control = await openSession(connection, { name })
-    } catch {
-      return
-    }
-    try {
-      await evictNamed(control, [name])
-    } finally {
-      await control.end()
+    for (let tries = 1; ; tries++) {
+      let control: ServerSession | undefined
+      try {
+        control = await openSession(connection, { name })
+        return await evictNamed(control, [name])
+      } catch (error) {
+        if (error instanceof Problem && !control) return
+        if (error instanceof Problem || tries === 5) throw error
+        await sleep(100 * tries)
+      } finally {
+        await control?.end()
+      }
     }
   }
 

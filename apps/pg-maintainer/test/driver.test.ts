@@ -94,6 +94,22 @@ describe('a working session', () => {
   })
 })
 
+test('closes also while somebody ends the session that looks for what is left', async () => {
+  const place = await made()
+  const name = 'dbops:beef0002:14:pg.vacuum'
+  for (let round = 0; round < 10; round++) {
+    const session = await opened(place, name)
+    let closed = false
+    const killing = (async () => {
+      for (let kills = 0; kills < 3 && !closed; )
+        kills += (await place.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, [name])).length
+    })()
+    await session.close().finally(() => (closed = true))
+    await killing
+    expect(await place.sql(`SELECT FROM pg_stat_activity WHERE application_name = $1`, [name])).toEqual([])
+  }
+})
+
 describe('locks in the target', () => {
   const wants = (name: string, exclusive: boolean): Lock[] => [{ name, exclusive }]
   test.each([

@@ -110,7 +110,9 @@ describe('a dump', () => {
     const ending = setInterval(
       () =>
         void db
-          .query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%:pg.dump'`)
+          .query(
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%:pg.dump' AND backend_start < now() - interval '250 ms'`,
+          )
           .catch(() => undefined),
       20,
     )
