@@ -99,12 +99,12 @@ test('closes also while somebody ends the session that looks for what is left', 
   const name = 'dbops:beef0002:14:pg.vacuum'
   for (let round = 0; round < 10; round++) {
     const session = await opened(place, name)
-    let closed = false
+    const closed = new AbortController()
     const killing = (async () => {
-      for (let kills = 0; kills < 3 && !closed; )
+      for (let kills = 0; kills < 3 && !closed.signal.aborted; )
         kills += (await place.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, [name])).length
     })()
-    await session.close().finally(() => (closed = true))
+    await session.close().finally(() => closed.abort())
     await killing
     expect(await place.sql(`SELECT FROM pg_stat_activity WHERE application_name = $1`, [name])).toEqual([])
   }
