@@ -40,7 +40,15 @@ export async function derive({ check = false, root = fileURLToPath(new URL('..',
   if (refusals.length) throw new DeriveRefused(refusals)
   const catalog: Catalog = {
     tasks: tasks.map(taskEntry),
-    probes: probes.map(({ name, summary, every, emits }) => ({ name, engine: name.split('.')[0]!, summary, every, emits })),
+    probes: probes.map(({ name, summary, every, emits, tells, result }) => ({
+      name,
+      engine: name.split('.')[0]!,
+      summary,
+      every,
+      emits,
+      tells: [...tells],
+      result: z.toJSONSchema(result) as Catalog['probes'][number]['result'],
+    })),
     signals: signalNames.map(name => {
       const { opens, resolves } = alertsOf(name)
       return {
@@ -85,6 +93,7 @@ const taskEntry = (task: Task): Catalog['tasks'][number] => ({
   effect: task.effect,
   emits: { succeeded: [...task.emits.succeeded], failed: task.emits.failed },
   on: task.on,
+  approval: task.approval,
   produces: task.produces,
   recovers: Boolean(task.recover ?? task.produces),
   plans: Boolean(task.plan),

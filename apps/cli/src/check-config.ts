@@ -51,6 +51,7 @@ const nextSlots = (config: Config, now: Date): NextSlots[] =>
     .filter(([, { enabled }]) => enabled)
     .map(([schedule, { cron }]) => {
       const slots: Date[] = []
+      if (cron === undefined) return { schedule, slots: [] }
       for (let slot = nextSlot(cron, zoneOf(config, schedule), now); slot && slots.length < 5; ) {
         slots.push(slot)
         slot = nextSlot(cron, zoneOf(config, schedule), slot)

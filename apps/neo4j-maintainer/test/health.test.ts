@@ -1,6 +1,8 @@
 // neo4j.health on a real Community server: what a reading says, what it says when there is none, and that a wrong password shuts nobody out.
+
 import { failureOf } from '@dbops/contract/failure'
 import { startNeo4j } from '@dbops/servers/neo4j'
+import { aLook } from '@dbops/testing/a-look'
 import neo4j from 'neo4j-driver'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { neo4jDriver } from '../src/neo4j.ts'
@@ -74,7 +76,9 @@ test('a database that should serve and does not is a failure with its name and r
     { name: 'old', requestedStatus: 'offline', currentStatus: 'offline', statusMessage: '' },
   ]
   const verbs = { name: '', version: '', edition: '', read: () => Promise.resolve(states as never[]), write: () => Promise.resolve([]) }
-  const told = await health.look({ target: 'graph', signal: AbortSignal.timeout(1_000), neo4j: verbs }).then(() => undefined, failureOf)
+  const told = await health
+    .look({ ...aLook('graph', target({ url: server.url }).config, AbortSignal.timeout(1_000)), neo4j: verbs })
+    .then(() => undefined, failureOf)
   expect(told).toMatchObject({ code: 'database_not_online', message: 'database "neo4j" is offline: Store is corrupt' })
 })
 
@@ -101,7 +105,7 @@ test('a frozen server keeps nobody longer than the reading may take', async () =
 async function read(config: Parameters<typeof target>[0], signal = AbortSignal.timeout(15_000)) {
   const session = await neo4jDriver.look(target(config), 'dbops:test:probe:neo4j.health', signal)
   try {
-    return health.result.parse(await health.look({ target: 'graph', signal, ...session.verbs })) as {
+    return health.result.parse(await health.look({ ...aLook('graph', target(config).config, signal), ...session.verbs })) as {
       edition: string
       heapUsedBytes: number
       heapMaxBytes: number | null

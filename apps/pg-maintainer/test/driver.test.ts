@@ -8,7 +8,7 @@ import { postgres } from '../src/postgres.ts'
 import health from '../src/probes/health.ts'
 import type { PostgresVerbs } from '../src/task.ts'
 import { refuseOlder } from '../src/tool.ts'
-import { type Ground, ground, targetOf } from './harness.ts'
+import { type Ground, ground, lookOnce, targetOf } from './harness.ts'
 
 const grounds: Ground[] = []
 const sessions: Session<PostgresVerbs>[] = []
@@ -222,9 +222,7 @@ describe('a target that cannot be worked with', () => {
 describe('pg.health', () => {
   test('tells version, uptime, connections and that there is no replica', async () => {
     const place = await made()
-    const session = await postgres.look(targetOf(place.url), 'dbops:beef0009:probe:pg.health', AbortSignal.timeout(10_000))
-    sessions.push(session)
-    const seen = health.result.parse(await health.look({ target: 'core', signal: AbortSignal.timeout(5_000), ...session.verbs }))
+    const { result: seen } = await lookOnce(health, place.url)
     const [{ version }] = (await place.sql<{ version: string }>(`SELECT current_setting('server_version') AS version`)) as [
       { version: string },
     ]
@@ -240,13 +238,7 @@ describe('pg.health', () => {
 
   test('a role without pg_monitor sees connections whose state is hidden, and the reading stands', async () => {
     const place = await made()
-    const session = await postgres.look(
-      targetOf(place.as(await place.role())),
-      'dbops:beef0009:probe:pg.health',
-      AbortSignal.timeout(10_000),
-    )
-    sessions.push(session)
-    const seen = await health.look({ target: 'core', signal: AbortSignal.timeout(5_000), ...session.verbs })
+    const { result: seen } = await lookOnce(health, place.as(await place.role()))
     expect(seen.connections).toMatchObject({ hidden: expect.any(Number) as number })
   })
 })

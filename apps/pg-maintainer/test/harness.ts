@@ -6,8 +6,9 @@ import type { ManifestHead } from '@dbops/artifacts/manifest'
 import { openStore } from '@dbops/artifacts/open-store'
 import { type ArtifactWriter, artifactWriter } from '@dbops/artifacts/writer'
 import { type PgTarget, pgTarget } from '@dbops/contract/config-file'
-import type { AnyContext, Proof, Task } from '@dbops/contract/task'
+import type { AnyContext, Backups, Fault, Look, Probe, Proof, Task } from '@dbops/contract/task'
 import { type OpenTarget, type Session, sessionName } from '@dbops/runtime/engine'
+import { aLook } from '@dbops/testing/a-look'
 import { freshDatabase } from '@dbops/testing/database'
 import { Client } from 'pg'
 import { postgres } from '../src/postgres.ts'
@@ -32,6 +33,8 @@ export interface Try {
   folder: string
   lost: Error[]
   progress: string[]
+  /** What it reported with `found`. */
+  found: Fault[]
   session: Session<PostgresVerbs>
   close(): Promise<void>
 }
@@ -40,7 +43,12 @@ export interface Try {
 export async function attempt(
   task: Task<PostgresVerbs>,
   url: string,
-  { params = {}, entries = {}, free = '1MiB' }: { params?: Record<string, unknown>; entries?: Record<string, unknown>; free?: string } = {},
+  {
+    params = {},
+    entries = {},
+    free = '1MiB',
+    cutOff = null,
+  }: { params?: Record<string, unknown>; entries?: Record<string, unknown>; free?: string; cutOff?: Date | null } = {},
 ): Promise<Try> {
   const fence = fences++
   const name = sessionName(installation, fence, task.name)
@@ -60,15 +68,26 @@ export async function attempt(
   const place = `attempt/${fence}`
   const writer = artifactWriter(await openStore('main', { url: `file://${root}`, free }), place)
   const progress: string[] = []
+  const found: Fault[] = []
   const c: AnyContext & PostgresVerbs = {
-    target: { name: 'core', engine: 'pg', labels: {} },
-    run: { id: '00000000-0000-7000-8000-000000000001', attempt: 1, fence, bornAt: new Date(), slot: null, environment: 'test' },
+    target: { name: 'core', engine: 'pg', labels: {}, config: targetOf(url).config },
+    run: {
+      id: '00000000-0000-7000-8000-000000000001',
+      attempt: 1,
+      fence,
+      bornAt: new Date(),
+      slot: null,
+      cutOff,
+      environment: 'test',
+      installation,
+    },
     params: task.params.parse(params),
     entries,
     plan: undefined,
     state: undefined,
     signal: abort.signal,
     artifact: writer,
+    backups: noBackups,
     guard: () => {
       abort.signal.throwIfAborted()
       return Promise.resolve()
@@ -76,6 +95,10 @@ export async function attempt(
     save: () => Promise.resolve(),
     park: () => Promise.reject(new Error('parked')),
     as: () => undefined,
+    found: faults => {
+      found.push(...faults)
+      return Promise.resolve()
+    },
     progress: (done, total, unit, note) => progress.push([done, total, unit, note].join(' ')),
     log: () => undefined,
     ...session.verbs,
@@ -84,7 +107,47 @@ export async function attempt(
     await session.close()
     rmSync(root, { recursive: true, force: true })
   }
-  return { c, name, fence, abort, writer, folder: join(root, place), lost, progress, session, close }
+  return { c, name, fence, abort, writer, folder: join(root, place), lost, progress, found, session, close }
+}
+
+const none = () => Promise.reject(new Error('this try has no backups'))
+const noBackups: Backups = {
+  list: none,
+  read: () => {
+    throw new Error('this try has no backups')
+  },
+  hold: none,
+  attach: none,
+  judged: none,
+}
+
+export interface Looked {
+  result: Record<string, unknown>
+  faults: Fault[]
+  told: { event: string; data: Record<string, unknown>; operation: string | undefined }[]
+}
+
+/** One reading of a probe, as the runner takes it; what it keeps in the ledger goes nowhere. */
+export async function lookOnce(
+  probe: Probe<PostgresVerbs>,
+  url: string,
+  more: Partial<Look<Record<string, unknown>>> & { target?: string; config?: PgTarget } = {},
+): Promise<Looked> {
+  const signal = AbortSignal.timeout(15_000)
+  const session = await postgres.look(targetOf(url), `dbops:${installation}:probe:${probe.name}`, signal)
+  const looked: Looked = { result: {}, faults: [], told: [] }
+  try {
+    const look: Look<Record<string, unknown>> = {
+      ...aLook('core', targetOf(url).config, signal),
+      tell: (event, data, operation) => void looked.told.push({ event, data, operation }),
+      find: fault => void looked.faults.push(fault),
+      ...more,
+    }
+    looked.result = probe.result.parse(await probe.look({ ...look, ...session.verbs }))
+    return looked
+  } finally {
+    await session.close()
+  }
 }
 
 /** Plan, run, prove. Throws what the handlers throw. */

@@ -2,6 +2,7 @@
 import { redisTarget } from '@dbops/contract/config-file'
 import { failureOf } from '@dbops/contract/failure'
 import { type RedisOptions, startRedis } from '@dbops/servers/redis'
+import { aLook } from '@dbops/testing/a-look'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
 import { afterEach, expect, inject, test } from 'vitest'
@@ -116,7 +117,7 @@ const target = (config: Omit<Target, 'engine'>) => ({
 async function read(config: Omit<Target, 'engine'>, signal = AbortSignal.timeout(5_000)) {
   const session = await redis.look(target(config), 'dbops:test:probe:redis.health', signal)
   try {
-    return health.result.parse(await health.look({ target: 'platform', signal, ...session.verbs }))
+    return health.result.parse(await health.look({ ...aLook('platform', target(config).config, signal), ...session.verbs }))
   } finally {
     await session.close()
   }

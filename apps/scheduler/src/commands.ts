@@ -7,7 +7,7 @@ import { type Answer, type Command, takeUp } from '@dbops/ledger/commands'
 import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
-import { locksOf, operationOf } from '@dbops/runtime/operation'
+import { cutOffOf, locksOf, operationOf } from '@dbops/runtime/operation'
 import { resolveParams, resolveTargets } from '@dbops/runtime/params'
 import type { Service } from '@dbops/runtime/service'
 import { v7 as uuidv7 } from 'uuid'
@@ -113,7 +113,7 @@ async function bear(
     actor: how.actor,
     ...(how.parent ? { parent: how.parent } : {}),
     operation,
-    spec,
+    spec: { ...spec, ...cutOffOf(spec.entries, now) },
     locks: plans || target === null ? [] : locksOf(task, spec.params),
     priority: 8, // somebody waits for it
     notBefore: now,

@@ -17,7 +17,8 @@ import { materialise } from './tick.ts'
 /** What is wanted, one entry per schedule and target. Pure; the configuration has been checked. */
 export function plan(config: ConfigFile): Schedule[] {
   return Object.entries(config.schedules).flatMap(([name, s]) => {
-    if (!s.enabled) return []
+    if (!s.enabled || s.cron === undefined) return []
+    const { cron } = s
     const task = taskNamed(s.task)
     if (!task) throw new Problem(`schedules.${name}.task: "${s.task}" is in no catalogue`, { hint: 'run "dbops config check"' })
     const { params, entries, target } = resolveParams(task, s.params, config)
@@ -25,7 +26,7 @@ export function plan(config: ConfigFile): Schedule[] {
     const targets = task.on === 'none' ? [null] : resolveTargets(task, asked, target, config).targets
     return targets.map(one => {
       const spec: Schedule['spec'] = {
-        cron: s.cron,
+        cron,
         zone: s.zone ?? config.zone,
         engine: task.engine,
         lane: task.lane,

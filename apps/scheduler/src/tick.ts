@@ -7,6 +7,7 @@ import { publish } from '@dbops/ledger/outbox'
 import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
 import * as runs from '@dbops/ledger/runs'
 import { anyDue, dueSchedules, type ScheduleRow, setDue } from '@dbops/ledger/schedules'
+import { cutOffOf } from '@dbops/runtime/operation'
 import type { Service } from '@dbops/runtime/service'
 import { v7 as uuidv7 } from 'uuid'
 import { judge } from './policy.ts'
@@ -89,7 +90,7 @@ async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, 
     schedule: name,
     slot,
     operation: spec.operation,
-    spec: { params: spec.params, entries: spec.entries, ...(spec.window ? { window: spec.window } : {}) },
+    spec: { params: spec.params, entries: spec.entries, ...cutOffOf(spec.entries, slot), ...(spec.window ? { window: spec.window } : {}) },
     locks: spec.locks,
     priority: spec.priority,
     notBefore: new Date(Math.max(slot.getTime() + jitter(name, target, slot, spec.jitterMs), now.getTime())),

@@ -19,6 +19,7 @@ export interface TaskEntry {
   effect: Effect
   emits: { succeeded: [SignalName, ...SignalName[]]; failed: SignalName }
   on: 'target' | 'artifact' | 'none'
+  approval: 'never' | 'always'
   produces: string | null
   /** Whether it puts the world back after a lost attempt (its own `recover`, or the built-in one of what `produces`). */
   recovers: boolean
@@ -33,6 +34,9 @@ export interface ProbeEntry {
   summary: string
   every: string
   emits: { failed: SignalName; recovered: SignalName }
+  tells: SignalName[]
+  /** JSON Schema of a reading. */
+  result: JsonSchema
 }
 export interface Catalog {
   tasks: TaskEntry[]

@@ -49,6 +49,8 @@ export const pgTarget = z.strictObject({
   user: z.string().optional(),
   password: secret.optional(),
   tls: tls.optional(),
+  disk: size.optional().describe('promised size of its disk, where the server cannot say it (disk_usage_percent)'),
+  appRole: z.string().min(1).optional().describe('role of the application: row level security is tried as it in restore checks'),
   ...common,
 })
 export const neo4jTarget = z.strictObject({
@@ -105,13 +107,80 @@ export const dump = z.strictObject({
 })
 export type Dump = z.infer<typeof dump>
 
+const column = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_$]*$/, 'is no name of a column')
+  .meta({ 'x-hint': 'write the name alone, without quotes: published_at' })
+export const purge = z.strictObject({
+  target: name,
+  table,
+  where: z.string().min(1).optional().describe("which rows may go at all, as SQL over the table's own columns: status = 'PUBLISHED'"),
+  by: column.describe('timestamp column that says how old a row is'),
+  age: duration.describe('rows older than this, counted back from the slot or the command, are deleted'),
+  event: z.string().optional().describe('told instead of cleanup_completed'),
+  atMost: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(95)
+    .describe('percent of the table that one run may delete; a policy that would delete more is refused'),
+})
+export type Purge = z.infer<typeof purge>
+
+export const viewGroup = z.strictObject({
+  target: name,
+  members: z
+    .array(table)
+    .min(1)
+    .meta({ 'x-hint': 'write members: [schema.view, …]' })
+    .describe('materialized views that are refreshed together'),
+  maxAge: duration.optional().describe('older than this is a finding'),
+  window: name.optional().describe('when views that cannot be refreshed CONCURRENTLY may be locked; left out: at any time'),
+})
+export type ViewGroup = z.infer<typeof viewGroup>
+
+export const pool = z.strictObject({
+  target: name,
+  match: z
+    .strictObject({
+      application_name: z.string().min(1).optional(),
+      user: z.string().min(1).optional(),
+      database: z.string().min(1).optional(),
+    })
+    .describe('which sessions are of this pool; * stands for anything'),
+  size: z.int().min(1).describe('connections that one process keeps'),
+  overflow: z.int().min(0).default(0).describe('connections beyond that in one process'),
+  processes: z.int().min(1).default(1),
+  recycle: duration.optional().describe('age at which the service closes a connection; an older one is a finding'),
+})
+export type Pool = z.infer<typeof pool>
+
+export const ingest = z.strictObject({
+  target: name.describe('a Redis target'),
+  stream: z.string().min(1),
+  group: z.string().min(1).default('dbops'),
+  map: z
+    .strictObject({
+      type: z.string().default('event_type'),
+      id: z.string().default('event_id'),
+      time: z.string().default('created_at'),
+      data: z.string().default('payload'),
+    })
+    .prefault({})
+    .describe('fields of an entry that hold the name, id, time and data of its event'),
+  keep: z.array(z.string().min(1)).min(1).describe('events that are taken over; all others are passed by'),
+})
+export type Ingest = z.infer<typeof ingest>
+
 const retry = z.strictObject({
   attempts: z.int().min(1).max(20).default(3),
   backoff: duration.default('30s').describe('before the second attempt; ×4 for each further one, at most 10m'),
 })
 export const schedule = z.strictObject({
   task: z.string(),
-  cron: z.string().meta({ 'x-hint': 'write minute, hour, day, month and weekday, e.g. cron: "30 2 * * *"' }),
+  cron: z.string().meta({ 'x-hint': 'write minute, hour, day, month and weekday, e.g. cron: "30 2 * * *"' }).optional(),
+  event: z.string().optional().describe('in place of cron: a run for this event of dbops:events'),
+  debounce: duration.optional().describe('of event: further events within this time of the first make no further run'),
   zone: z.string().optional(),
   target: name.optional(),
   targets: z.array(name).min(1).optional(),
@@ -151,6 +220,17 @@ export const route = z.strictObject({
 })
 export type Route = z.infer<typeof route>
 
+const policies = z.strictObject({
+  'forbid-vacuum-full': z
+    .strictObject({ window: name.default('operating-hours') })
+    .prefault({})
+    .describe('VACUUM FULL never runs inside this window'),
+  'forbid-ddl': z
+    .strictObject({ environments: z.array(name).default(['prod']) })
+    .prefault({})
+    .describe('tasks that change definitions are refused in these environments, maintenance excepted'),
+})
+
 export const configFile = z.strictObject({
   version: z.literal(1).default(1),
   zone: z.string().default('UTC').describe('of every schedule and window that names no other'),
@@ -162,9 +242,15 @@ export const configFile = z.strictObject({
   windows: z.record(name, window).default({}),
   blackouts: z.array(blackout).default([]),
   dumps: z.record(name, dump).default({}),
+  purges: z.record(name, purge).default({}),
+  views: z.record(name, viewGroup).default({}),
+  pools: z.record(name, pool).default({}),
+  ingest: z.record(name, ingest).default({}),
   schedules: z.record(name, schedule).default({}),
   streams: z.strictObject({ groups: z.record(name, z.strictObject({ maxLag: duration.default('14d') })).default({}) }).prefault({}),
   alerts: z.strictObject({ channels: z.record(name, channel).default({}), routes: z.array(route).default([]) }).prefault({}),
+  policies: policies.prefault({}),
+  metrics: z.strictObject({ compat: z.boolean().default(true).describe("the platform's own metric names beside ours") }).prefault({}),
   timers: z
     .strictObject({ heartbeat: duration.default('5s'), lease: duration.default('30s'), reap: duration.default('5s') })
     .prefault({})
@@ -175,4 +261,6 @@ export type ConfigFile = z.infer<typeof configFile>
 /** The sections whose entries a task may name in a parameter (`ref('dumps')`), with the shape it gets. */
 export interface Sections {
   dumps: Dump
+  purges: Purge
+  views: ViewGroup
 }

@@ -42,6 +42,33 @@ const groupFacts = z
 const catalogFacts = z.object({ service: z.string(), mine: z.string(), theirs: z.string() }).meta({ title: 'CatalogFacts' })
 const policyFacts = z.object({ task: z.string(), rule: z.string(), reason: z.string(), actor: z.string() }).meta({ title: 'PolicyFacts' })
 
+export const findingFacts = z
+  .object({
+    source: z.string(),
+    key: z.string(),
+    level: z.enum(severities),
+    what: z.string(),
+    hint: z.string().nullable(),
+    sql: z.string().nullable(),
+    since: z.iso.datetime(),
+    evidence: z.record(z.string(), z.unknown()).nullable(),
+  })
+  .meta({ title: 'FindingFacts' })
+/** A statement that ran long; `query` is cut at 500 characters and redacted. */
+const slowFacts = z
+  .object({
+    duration_ms: z.number(),
+    query: z.string(),
+    params_count: z.int().nullable(),
+    pid: z.int().nullable().optional(),
+    role: z.string().nullable().optional(),
+    application: z.string().nullable().optional(),
+    source: z.string().optional(),
+  })
+  .meta({ title: 'SlowStatementFacts' })
+/** What another service said on its own stream, as it said it. */
+const foreignFacts = z.object({}).loose().meta({ title: 'ForeignFacts' })
+
 interface Signal {
   severity: Severity
   summary: string
@@ -62,6 +89,41 @@ export const signals = {
   backup_failed: { severity: 'critical', summary: 'a backup did not come about', data: runFacts, alert: true },
   vacuum_completed: { severity: 'info', summary: 'tables were vacuumed, and it shows', data: runFacts, resolves: ['vacuum_failed'] },
   vacuum_failed: { severity: 'error', summary: 'a vacuum failed or had no effect', data: runFacts, alert: true },
+  backup_verified: {
+    severity: 'info',
+    summary: 'a backup was restored, and everything in it is as it should be',
+    data: runFacts,
+    resolves: ['restore_check_failed'],
+  },
+  restore_check_failed: {
+    severity: 'critical',
+    summary: 'a backup could not be restored, or not all of it is there',
+    data: runFacts,
+    alert: true,
+  },
+  cleanup_completed: {
+    severity: 'info',
+    summary: 'rows past their retention were deleted',
+    data: runFacts,
+    resolves: ['cleanup_failed'],
+  },
+  outbox_cleanup_completed: {
+    severity: 'info',
+    summary: 'rows of the outbox past their retention were deleted',
+    data: runFacts,
+    resolves: ['cleanup_failed'],
+  },
+  cleanup_failed: { severity: 'error', summary: 'rows past their retention are still there', data: runFacts, alert: true },
+  analyze_completed: { severity: 'info', summary: 'statistics of tables were renewed', data: runFacts, resolves: ['analyze_failed'] },
+  analyze_failed: { severity: 'error', summary: 'statistics of tables could not be renewed', data: runFacts, alert: true },
+  mv_refresh_completed: {
+    severity: 'info',
+    summary: 'materialized views were refreshed',
+    data: runFacts,
+    resolves: ['mv_refresh_failed'],
+  },
+  mv_refresh_failed: { severity: 'error', summary: 'materialized views could not be refreshed', data: runFacts, alert: true },
+  approval_wanted: { severity: 'warning', summary: 'a run waits for the approval of another person', data: runFacts },
   run_succeeded: { severity: 'info', summary: 'a run ended well', data: runFacts, resolves: ['run_failed'] },
   run_failed: { severity: 'error', summary: 'a run ended badly', data: runFacts, alert: true },
   run_cancelled: { severity: 'info', summary: 'a run was cancelled by a person', data: runFacts },
@@ -89,6 +151,26 @@ export const signals = {
     data: probeFacts,
     resolves: ['db_connection_failed'],
   },
+  probe_failed: { severity: 'error', summary: 'a reading of a target that answers could not be taken', data: probeFacts, alert: true },
+  probe_recovered: { severity: 'info', summary: 'a reading can be taken again', data: probeFacts, resolves: ['probe_failed'] },
+  finding_opened: { severity: 'warning', summary: 'something was found that a person may mend', data: findingFacts },
+  finding_gone: { severity: 'info', summary: 'what was found is not there any more', data: findingFacts },
+  db_query_slow: { severity: 'warning', summary: 'a statement runs longer than 1 s', data: slowFacts },
+  db_query_failed: { severity: 'error', summary: 'a statement of the platform failed, as the platform says', data: foreignFacts },
+  db_pool_overflow: {
+    severity: 'warning',
+    summary: 'a connection pool is larger than its size',
+    data: findingFacts,
+    alert: true,
+  },
+  db_pool_recovered: {
+    severity: 'info',
+    summary: 'a connection pool is within its size again',
+    data: findingFacts,
+    resolves: ['db_pool_overflow', 'db_pool_exhausted'],
+  },
+  db_pool_exhausted: { severity: 'error', summary: 'a connection pool has no connection left', data: findingFacts, alert: true },
+  data_registered: { severity: 'info', summary: 'the platform has new data, as it says itself', data: foreignFacts },
   neo4j_connection_failed: { severity: 'critical', summary: 'a Neo4j target does not answer', data: probeFacts, alert: true },
   neo4j_connection_recovered: {
     severity: 'info',

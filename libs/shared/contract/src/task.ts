@@ -1,8 +1,8 @@
 // The unit of extension: a task declares, then plans, does and proves; a probe is its small sibling. Everything else is derived from the declarations.
 import { z } from 'zod'
-import type { Sections } from './config-file.ts'
+import type { ConfigFile, Sections, Target } from './config-file.ts'
 import type { Engine } from './names.ts'
-import type { SignalName } from './signals.ts'
+import type { Severity, SignalName } from './signals.ts'
 
 export const lanes = ['heavy', 'light'] as const
 export type Lane = (typeof lanes)[number]
@@ -33,10 +33,64 @@ export interface Artifact {
   demand(bytes: number): Promise<void>
 }
 
+/** A sealed backup as a task `on: 'artifact'` sees it. */
+export interface Backup {
+  id: string
+  /** Of the backup: what it is of. */
+  target: string
+  kind: string
+  name: string
+  location: string
+  createdAt: Date
+  bytes: number
+  verifiedAt: Date | null
+  manifest: Record<string, unknown>
+}
+
+/** The backups that a task `on: 'artifact'` works on. Nothing here can delete or change one. */
+export interface Backups {
+  /** Those of a kind and a name of this target, the newest first. */
+  list(of: { kind: string; name?: string }): Promise<Backup[]>
+  /** Streams a file of a backup out of its store. Throws `file_missing`, `store_unavailable`. */
+  read(backup: Backup, file: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /** Keeps a backup from being deleted as long as this run is unfinished. */
+  hold(backup: Backup): Promise<void>
+  /** Stores evidence beside the backup, under a name with this attempt's fence in it; never over another file. Resolves with the name. */
+  attach(backup: Backup, name: string, content: string): Promise<string>
+  /** Writes the verdict of a restore check into the catalogue, in order of time. */
+  judged(backup: Backup, verdict: 'pass' | 'partial' | 'fail'): Promise<void>
+}
+
+/** Something that is wrong with a target and that a person may mend. It lives in the ledger: open, acknowledged, gone, back. */
+export interface Fault {
+  /** Within its probe or task and target: the same as long as the fault is the same one (`index core.outbox_idx`). */
+  key: string
+  level: Severity
+  /** One sentence with the figures in it. */
+  what: string
+  hint?: string
+  /** The statement that would mend it, for a person to read and run; nobody runs it by itself. */
+  sql?: string
+  evidence?: Record<string, unknown>
+  /** Told when it opens and when it is gone, in place of `finding_opened` and `finding_gone`. */
+  tells?: { opened: SignalName; gone: SignalName }
+}
+
 /** What every handler gets; an engine adds the verbs that reach its server. */
 export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
-  readonly target: { name: string; engine: Engine; labels: Record<string, string> }
-  readonly run: { id: string; attempt: number; fence: number; bornAt: Date; slot: Date | null; environment: string }
+  /** `config` is the entry of the configuration, its secrets unopened. Null of a task that works on none. */
+  readonly target: { name: string; engine: Engine; labels: Record<string, string>; config: Target | null }
+  /** `cutOff`: slot (of a command: birth) − age of the entry that has an `age`, fixed at the birth. */
+  readonly run: {
+    id: string
+    attempt: number
+    fence: number
+    bornAt: Date
+    slot: Date | null
+    cutOff: Date | null
+    environment: string
+    installation: string
+  }
   readonly params: z.output<P>
   readonly entries: Entries<P>
   /** What `plan` returned in this attempt; undefined where a task has none. */
@@ -46,6 +100,7 @@ export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
   /** Aborts on cancel, timeout, lost lease and shutdown. */
   readonly signal: AbortSignal
   readonly artifact: Artifact
+  readonly backups: Backups
   /** Before each side effect: returns while the lease is confirmed, waits while it is in doubt, throws when this attempt is superseded or cancelled. */
   guard(): Promise<void>
   /** Keeps what a later attempt needs to go on, at most 64 KiB. */
@@ -54,6 +109,8 @@ export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
   park(until: Date, state?: z.input<S>): Promise<never>
   /** Chooses another of `emits.succeeded` than the first. */
   as(event: SignalName): void
+  /** All that this task finds wrong with the target now; what it found earlier and not again is gone. */
+  found(faults: Fault[]): Promise<void>
   progress(done: number, total: number | null, unit: string, note?: string): void
   log(message: string, fields?: Record<string, unknown>): void
 }
@@ -87,8 +144,10 @@ export interface Declaration<P extends z.ZodObject, R extends z.ZodObject, S ext
   /** What it does to the target; decides role, confirmation and policy. Default read. */
   effect?: Effect
   emits?: { succeeded?: SignalName | readonly [SignalName, ...SignalName[]]; failed?: SignalName }
-  /** What it works on: a live target (default), a stored artifact, or nothing. */
+  /** What it works on: a live target (default), stored backups of a target that need not be there (no session is opened), or nothing. */
   on?: 'target' | 'artifact' | 'none'
+  /** `always`: a person other than the asker approves the plan's digest before it is queued. Default never. */
+  approval?: 'never' | 'always'
   /** The kind of artifact that the run leaves in a store; the runner owns folder, checksums and the sealing manifest. */
   produces?: string
   /** Programs that must be on the PATH of the maintainer; looked for at its start. */
@@ -118,6 +177,7 @@ export interface Task<Verbs = unknown> {
   readonly effect: Effect
   readonly emits: { succeeded: readonly [SignalName, ...SignalName[]]; failed: SignalName }
   readonly on: 'target' | 'artifact' | 'none'
+  readonly approval: 'never' | 'always'
   readonly produces: string | null
   readonly needs: { tools: readonly string[] }
   readonly plan?: (c: AnyContext & Verbs) => Promise<unknown>
@@ -154,10 +214,41 @@ export const taskOf =
       effect,
       emits: { succeeded: typeof succeeded === 'string' ? [succeeded] : succeeded, failed: d.emits?.failed ?? 'run_failed' },
       on: d.on ?? 'target',
+      approval: d.approval ?? 'never',
       produces: d.produces ?? null,
       needs: { tools: d.needs?.tools ?? [] },
     }
   }
+
+/** A value of a gauge, or several with labels of their own. Null: it cannot be known, and no number is shown. */
+export type Gauge = number | null | { labels: Record<string, string>; value: number | null }[]
+
+/** The ledger, for a probe that keeps a history of its own there. */
+export interface LedgerAccess {
+  query<Row extends object>(sql: string, values?: unknown[]): Promise<{ rows: Row[] }>
+}
+
+/** What a probe's `look` gets beside the verbs of its engine. */
+export interface Look<Result> {
+  readonly target: string
+  /** The entry of the configuration, its secrets unopened. */
+  readonly config: Target
+  /** Entries of these sections that are of this target. */
+  readonly entries: Pick<ConfigFile, 'pools' | 'views' | 'purges' | 'dumps'>
+  readonly environment: string
+  readonly installation: string
+  readonly signal: AbortSignal
+  /** The last good reading, whichever process took it. */
+  readonly last: { at: Date; result: Result } | null
+  /** Reads only. */
+  readonly ledger: LedgerAccess
+  /** An event beside the reading, told in the reading's transaction. Name it in `tells`. `operation` defaults to the probe's name. */
+  tell(event: SignalName, data: Record<string, unknown>, operation?: string): void
+  /** Something is wrong. What a good reading does not find again is gone. */
+  find(fault: Fault): void
+  /** Writes to the ledger in the reading's transaction. */
+  keep(work: (db: LedgerAccess) => Promise<void>): void
+}
 
 /** A reading of a target that is taken again and again; an event goes out only when its state changes. */
 export interface Probe<Verbs = unknown, Result extends Record<string, unknown> = Record<string, unknown>> {
@@ -168,12 +259,19 @@ export interface Probe<Verbs = unknown, Result extends Record<string, unknown> =
   readonly timeout: string
   readonly result: z.ZodObject
   readonly emits: { failed: SignalName; recovered: SignalName }
+  /** Events that `look` tells by itself, or that its findings name. */
+  readonly tells: readonly SignalName[]
   /** The gauges that a reading sets: metric name without `dbops_`, with its value; labels engine and target are added. */
-  readonly gauges: (result: Result) => Record<string, number | null>
-  readonly look: (c: { target: string; signal: AbortSignal } & Verbs) => Promise<Result>
+  readonly gauges: (result: Result) => Record<string, Gauge>
+  /** Names that the platform or a well-known exporter already uses, whole; shown beside ours unless `metrics.compat` is off. Label target is added. */
+  readonly compat: (result: Result) => Record<string, Gauge>
+  readonly look: (c: Look<Result> & Verbs) => Promise<Result>
 }
 
-/** The `defineProbe` of an engine. A `look` that throws is the state `failed`; a result is `ok`. */
+/**
+ * The `defineProbe` of an engine. A `look` that throws is the state `failed`; a result is `ok`. A target that does not answer at all is told by the
+ * engine's `.health` probe alone: the others are `failed` and say nothing.
+ */
 export const probeOf =
   <Verbs>() =>
   <R extends z.ZodObject>(d: {
@@ -182,8 +280,17 @@ export const probeOf =
     every: string
     timeout?: string
     result: R
-    emits: { failed: SignalName; recovered: SignalName }
-    gauges?: (result: z.output<R>) => Record<string, number | null>
-    look: (c: { target: string; signal: AbortSignal } & Verbs) => Promise<z.input<R>>
+    emits?: { failed: SignalName; recovered: SignalName }
+    tells?: readonly SignalName[]
+    gauges?: (result: z.output<R>) => Record<string, Gauge>
+    compat?: (result: z.output<R>) => Record<string, Gauge>
+    look: (c: Look<z.output<R>> & Verbs) => Promise<z.input<R>>
   }): Probe<Verbs> =>
-    ({ timeout: '5s', gauges: () => ({}), ...d }) as unknown as Probe<Verbs>
+    ({
+      timeout: '5s',
+      emits: { failed: 'probe_failed', recovered: 'probe_recovered' },
+      tells: [],
+      gauges: () => ({}),
+      compat: () => ({}),
+      ...d,
+    }) as unknown as Probe<Verbs>

@@ -59,6 +59,29 @@ export const listArtifacts = async (db: Queryable, { target, limit }: { target?:
     )
   ).rows
 
+/** Of one kind (and name) of one target, the newest first. */
+export const artifactsOf = async (
+  db: Queryable,
+  { target, kind, name, limit }: { target: string; kind: string; name?: string | undefined; limit: number },
+): Promise<ArtifactRow[]> =>
+  (
+    await db.query<ArtifactRow>(
+      `select ${columns} from artifacts where target = $1 and kind = $2 and ($3::text is null or name = $3) order by created_at desc limit $4`,
+      [target, kind, name ?? null, limit],
+    )
+  ).rows
+
+/** Nothing deletes a backup while an unfinished run holds it. */
+export const holdArtifact = async (db: Queryable, artifact: string, run: string): Promise<void> =>
+  void (await db.query('insert into artifact_holds (artifact, run) values ($1, $2) on conflict do nothing', [artifact, run]))
+
+/** The newest verdict of a restore check; only a pass makes a backup verified. */
+export const judgeArtifact = async (db: Queryable, artifact: string, verdict: 'pass' | 'partial' | 'fail'): Promise<void> =>
+  void (await db.query(
+    `update artifacts set verdict = $2, verified_at = case when $2 = 'pass' then now() else verified_at end where id = $1`,
+    [artifact, verdict],
+  ))
+
 export const findArtifact = async (db: Queryable, tail: string): Promise<ArtifactRow[]> =>
   tail.length < 8
     ? []

@@ -29,6 +29,8 @@ export interface Lock {
 export interface Spec {
   params: Record<string, unknown>
   entries: Record<string, unknown>
+  /** Slot (of a command: birth) − age of the entry that has an age, as ISO 8601: what is older goes, however late the run begins. */
+  cutOff?: string
   window?: { name: string; atEnd: 'finish' | 'stop' }
   /** Of a recovery: the run and the fences whose places it looks after. */
   recovers?: { run: string; bornAt: string }

@@ -33,4 +33,4 @@ async function takeAll(probe: string, states: readonly Reading['state'][]) {
 }
 
 const take = (probe: string, state: Reading['state'], result: Reading['result'] = null) =>
-  ledger.transaction(db => saveReading(db, { target: 'core', probe, state, result, error: null }))
+  ledger.transaction(db => saveReading(db, { target: 'core', probe, state, result, error: null, told: state === 'failed' }))

@@ -4,9 +4,13 @@ import { Permanent } from '@dbops/contract/failure'
 import type { Engine } from '@dbops/contract/names'
 import type { SignalName } from '@dbops/contract/signals'
 import type { AnyContext } from '@dbops/contract/task'
+import { saveFindings } from '@dbops/ledger/findings'
+import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
 import { type Attempt, Parked, superseded, untilLedger } from './attempt.ts'
-import { redact } from './redact.ts'
+import { backupsOf } from './attempt-backups.ts'
+import { findingEvent } from './finding-event.ts'
+import { redact, redactAll } from './redact.ts'
 import type { RunLog } from './run-log.ts'
 
 const maxState = 64 * 1024
@@ -23,8 +27,22 @@ export function contextOf<Verbs>(
   let guarded = false
   let progressAt = 0
   const c: AnyContext = {
-    target: { name: run.target ?? '', engine: run.engine as Engine, labels: a.target?.config.labels ?? {} },
-    run: { id: run.id, attempt: run.attempt, fence, bornAt: run.queuedAt, slot: run.slot, environment: service.config.environment },
+    target: {
+      name: run.target ?? '',
+      engine: run.engine as Engine,
+      labels: a.target?.config.labels ?? {},
+      config: a.target?.config ?? null,
+    },
+    run: {
+      id: run.id,
+      attempt: run.attempt,
+      fence,
+      bornAt: run.queuedAt,
+      slot: run.slot,
+      cutOff: run.spec.cutOff === undefined ? null : new Date(run.spec.cutOff),
+      environment: service.config.environment,
+      installation: service.ledger.installation,
+    },
     params: run.spec.params,
     entries: run.spec.entries,
     plan: undefined,
@@ -34,6 +52,7 @@ export function contextOf<Verbs>(
       if (!writer) throw new Error(`${task.name} uses an artifact and does not declare what it produces`)
       return writer
     },
+    backups: backupsOf(a),
     async guard() {
       await a.lease.guard()
       if (guarded || run.retry !== 'never') return
@@ -55,6 +74,23 @@ export function contextOf<Verbs>(
     as(event) {
       if (!task.emits.succeeded.includes(event)) throw new Error(`${task.name} does not declare the event ${event}`)
       as(event)
+    },
+    async found(faults) {
+      const source = { target: run.target ?? '', source: run.operation }
+      await untilLedger(a, () =>
+        service.ledger.transaction(async db => {
+          const { opened, gone } = await saveFindings(
+            db,
+            source,
+            faults.map(fault => redactAll({ ...fault })),
+          )
+          const events = [
+            ...opened.map(finding => findingEvent(service, run.engine, finding, 'opened')),
+            ...gone.map(finding => findingEvent(service, run.engine, finding, 'gone')),
+          ]
+          if (events.length) await publish(db, events)
+        }),
+      )
     },
     progress(done, total, unit, note) {
       if (performance.now() - progressAt < 1_000 && done !== total) return

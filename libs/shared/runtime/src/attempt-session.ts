@@ -6,7 +6,7 @@ import type { RunLog } from './run-log.ts'
 
 /** Evicts first, connects, and looks at the lease a second time before the first statement: after the sessions of dead attempts are gone, and with a second look at the lease once it is connected. */
 export async function openSession<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<Session<Verbs> | undefined> {
-  if (!a.target) return undefined
+  if (!a.target || a.task.on !== 'target') return undefined
   const { installation } = a.service.ledger
   const name = sessionName(installation, a.run.fence!, a.run.task)
   const lost = a.lostFences

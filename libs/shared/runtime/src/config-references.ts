@@ -13,8 +13,8 @@ import { schemeFault, type UrlKind, urlFault } from './connection.ts'
 
 /** Everything that does not agree. `raw` is the file as written, variables filled in; it may be wrong in other ways too. */
 export const checkReferences = (raw: Raw, catalog: Catalog): Found[] =>
-  [zones, timers, services, targets, stores, windows, blackouts, dumps, checkSchedules, groups, channels, routes].flatMap(check =>
-    check(raw, catalog),
+  [zones, timers, services, targets, stores, windows, blackouts, dumps, ofTargets, checkSchedules, groups, channels, routes].flatMap(
+    check => check(raw, catalog),
   )
 
 const zones = (raw: Raw): Found[] =>
@@ -127,8 +127,7 @@ const dumps = (raw: Raw): Found[] =>
     const tables = words(dump.data, [...path, 'data'])
     const named = stores.map(([, store]) => store).join(', ')
     return [
-      ...inSection(raw, 'targets', target, [...path, 'target']),
-      ...ofPostgres(raw, target, [...path, 'target']),
+      ...ofEngine(raw, 'pg', target, [...path, 'target']),
       ...stores.flatMap(([at, name]) => inSection(raw, 'stores', name, at)),
       ...(stores.length > 1
         ? [fault([...path, 'stores'], `more than one store per dump is not built: ${named}`, `keep one: stores: [${stores[0]![1]}]`)]
@@ -139,13 +138,23 @@ const dumps = (raw: Raw): Found[] =>
     ]
   })
 
-function ofPostgres(raw: Raw, name: string | undefined, path: Path): Found[] {
+/** Sections whose entries are of one target of a certain engine. */
+const ofTargets = (raw: Raw): Found[] => [
+  ...['purges', 'views', 'pools'].flatMap(section =>
+    entries(raw, section).flatMap(([path, entry]) => ofEngine(raw, 'pg', text(entry.target), [...path, 'target'])),
+  ),
+  ...entries(raw, 'ingest').flatMap(([path, entry]) => ofEngine(raw, 'redis', text(entry.target), [...path, 'target'])),
+  ...entries(raw, 'views').flatMap(([path, group]) => inSection(raw, 'windows', text(group.window), [...path, 'window'])),
+]
+
+function ofEngine(raw: Raw, engine: string, name: string | undefined, path: Path): Found[] {
   const all = entries(raw, 'targets')
-  const engine = text(all.find(([at]) => at.at(-1) === name)?.[1].engine)
-  if (engine === undefined || engine === 'pg') return []
-  const fitting = all.filter(([, target]) => target.engine === 'pg').map(([at]) => at.at(-1))
-  const hint = fitting.length ? `name one of ${fitting.join(', ')}` : 'add a target with engine: pg'
-  return [fault(path, `"${name}" is ${engine}; a dump is of a pg target`, hint)]
+  const found = text(all.find(([at]) => at.at(-1) === name)?.[1].engine)
+  if (found === undefined) return inSection(raw, 'targets', name, path)
+  if (found === engine) return []
+  const fitting = all.filter(([, target]) => target.engine === engine).map(([at]) => at.at(-1))
+  const hint = fitting.length ? `name one of ${fitting.join(', ')}` : `add a target with engine: ${engine}`
+  return [fault(path, `"${name}" is ${found}; ${path[0]} are of ${engine} targets`, hint)]
 }
 
 /** Every event stays seven days; a group that is waited for only as long would be waited for by nobody. */

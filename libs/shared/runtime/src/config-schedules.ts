@@ -2,6 +2,8 @@
 import type { Catalog, TaskEntry } from '@dbops/catalog/catalog'
 import type { ConfigFile } from '@dbops/contract/config-file'
 import { duration, parseDuration } from '@dbops/contract/duration'
+import { nearMiss } from '@dbops/contract/names'
+import { isSignal, signalNames } from '@dbops/contract/signals'
 import { checkCron } from '@dbops/contract/slots'
 import type { Found, Path } from './config-problem.ts'
 import { entries, fault, inCatalog, inSection, object, type Raw, text, words } from './config-sections.ts'
@@ -21,6 +23,12 @@ export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] =>
 
 function dueness(schedule: Raw, path: Path): Found[] {
   const cron = text(schedule.cron)
+  const event = text(schedule.event)
+  if (cron !== undefined && event !== undefined) return [fault([...path, 'event'], 'stands beside cron', 'make two schedules of it')]
+  if (event !== undefined && !isSignal(event))
+    return [fault([...path, 'event'], `"${event}" is no event`, nearMiss(event, signalNames) ?? 'docs/reference/events.md lists them')]
+  if (cron === undefined && event === undefined && schedule.cron === undefined && schedule.event === undefined)
+    return [fault([...path, 'cron'], 'is missing', 'write when it runs, e.g. cron: "30 2 * * *", or event: data_registered')]
   if (cron === undefined) return []
   const wrong = checkCron(cron)
   return wrong ? [fault([...path, 'cron'], wrong.found, wrong.hint)] : []

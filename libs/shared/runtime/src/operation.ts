@@ -1,6 +1,7 @@
 // What a run is about, in a word that stays the same from run to run: the task with the config entries it was given, else with a short hash of its parameters.
 import { createHash } from 'node:crypto'
 import { refOf, type TaskEntry } from '@dbops/catalog/catalog'
+import { parseDuration } from '@dbops/contract/duration'
 
 /** `pg.dump:metadata`, `pg.vacuum:3f2a1c`, `pg.health` (no parameters). With environment, engine and target it is the identity of an alert. */
 export function operationOf(task: TaskEntry, params: Record<string, unknown>): string {
@@ -17,6 +18,14 @@ export function locksOf(task: TaskEntry, params: Record<string, unknown>): { nam
     ...task.locks.shared.map(name => ({ name: fill(name), exclusive: false })),
     ...task.locks.exclusive.map(name => ({ name: fill(name), exclusive: true })),
   ]
+}
+
+/** `at` − the age of the entry that has one: the cut-off that stays the same for all attempts of a run. */
+export function cutOffOf(entries: Record<string, unknown>, at: Date): { cutOff?: string } {
+  const age = Object.values(entries)
+    .map(entry => (entry as { age?: unknown } | null)?.age)
+    .find(age => typeof age === 'string')
+  return age === undefined ? {} : { cutOff: new Date(at.getTime() - parseDuration(age)).toISOString() }
 }
 
 /** JSON with sorted keys: equal values have equal texts. */

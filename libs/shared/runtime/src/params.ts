@@ -68,7 +68,7 @@ export function resolveTargets(
   config: ConfigFile,
 ): { targets: string[]; errors: ParamError[] } {
   const error = (message: string, hint: string) => ({ targets: [], errors: [{ path: 'target', message, hint }] })
-  if (task.on !== 'target')
+  if (task.on === 'none')
     return asked.length ? error(`${task.name} works on no target`, 'leave the target out') : { targets: [], errors: [] }
   const contradiction = carried === undefined ? undefined : asked.find(name => name !== carried)
   if (contradiction !== undefined)

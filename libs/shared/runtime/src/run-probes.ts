@@ -1,11 +1,17 @@
 // Takes the readings of an engine's probes: once per target, however many replicas there are, and an event only when a state changes.
+import type { ConfigFile } from '@dbops/contract/config-file'
 import { parseDuration } from '@dbops/contract/duration'
+import type { Envelope } from '@dbops/contract/envelope'
 import { failureOf } from '@dbops/contract/failure'
-import type { Probe } from '@dbops/contract/task'
+import type { SignalName } from '@dbops/contract/signals'
+import type { Fault, Gauge, LedgerAccess, Look, Probe } from '@dbops/contract/task'
+import { saveFindings } from '@dbops/ledger/findings'
 import { hold } from '@dbops/ledger/leases'
+import type { Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
-import { type Reading, saveReading } from '@dbops/ledger/probes'
-import type { EngineDriver, OpenTarget } from './engine.ts'
+import { lastReading, type Reading, saveReading } from '@dbops/ledger/probes'
+import type { EngineDriver, OpenTarget, Session } from './engine.ts'
+import { findingEvent } from './finding-event.ts'
 import { redact, redactAll } from './redact.ts'
 import type { Service } from './service.ts'
 
@@ -31,25 +37,33 @@ export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, 
 
 /** What one probe shows of one target. A number that nobody reads any more is taken down, as it would look like a fresh one for ever. */
 class Gauges {
-  private readonly shown = new Set<string>()
+  private shown: { name: string; labels: Record<string, string> }[] = []
   private readonly service: Service
   private readonly labels: { engine: string; target: string }
   constructor(service: Service, labels: { engine: string; target: string }) {
     this.service = service
     this.labels = labels
   }
-  show(values: Record<string, number | null>, help: string): void {
-    for (const [name, value] of Object.entries(values)) {
-      this.shown.add(name)
-      this.gauge(name, help).set(this.labels, value ?? Number.NaN)
-    }
+  show(values: Record<string, Gauge>, help: string): void {
+    for (const [name, value] of Object.entries(values)) this.set(`dbops_${name}`, help, this.labels, value)
+  }
+  /** Names of others, as they are, with the target alone beside their own labels. */
+  showCompat(values: Record<string, Gauge>): void {
+    for (const [name, value] of Object.entries(values)) this.set(name, 'as others name it', { target: this.labels.target }, value)
   }
   clear(): void {
-    for (const name of this.shown) this.gauge(name).remove(this.labels)
-    this.shown.clear()
+    for (const { name, labels } of this.shown) this.gauge(name, '', labels).remove(labels)
+    this.shown = []
   }
-  private gauge(name: string, help = '') {
-    return this.service.metrics.gauge(`dbops_${name}`, help, ['engine', 'target'])
+  private set(name: string, help: string, own: Record<string, string>, value: Gauge): void {
+    for (const one of Array.isArray(value) ? value : [{ labels: {}, value }]) {
+      const labels = { ...own, ...one.labels }
+      this.shown.push({ name, labels })
+      this.gauge(name, help, labels).set(labels, one.value ?? Number.NaN)
+    }
+  }
+  private gauge(name: string, help: string, labels: Record<string, string>) {
+    return this.service.metrics.gauge(name, help, Object.keys(labels))
   }
 }
 
@@ -60,44 +74,101 @@ async function read<Verbs>(
   target: OpenTarget,
   gauges: Gauges,
 ): Promise<void> {
+  const { ledger } = service
   const signal = AbortSignal.any([service.signal, AbortSignal.timeout(parseDuration(probe.timeout))])
-  const name = `dbops:${service.ledger.installation}:probe:${probe.name}`
-  const reading: Reading = { target: target.name, probe: probe.name, state: 'ok', result: null, error: null }
+  const name = `dbops:${ledger.installation}:probe:${probe.name}`
+  const reading: Reading = { target: target.name, probe: probe.name, state: 'ok', result: null, error: null, told: false }
+  const beside = new Beside()
+  const isHealth = probe.name === `${driver.engine}.health`
+  let session: Session<Verbs> | undefined
   try {
-    const session = await driver.look(target, name, signal)
-    try {
-      reading.result = redactAll(probe.result.parse(await probe.look({ target: target.name, signal, ...session.verbs })))
-    } finally {
-      await session.close()
+    session = await driver.look(target, name, signal)
+    const look: Look<Record<string, unknown>> = {
+      target: target.name,
+      config: target.config,
+      entries: entriesOf(service.config, target.name),
+      environment: target.environment,
+      installation: ledger.installation,
+      signal,
+      last: await lastReading(ledger, target.name, probe.name),
+      ledger,
+      tell: (event, data, operation) => void beside.events.push({ event, data, operation }),
+      find: fault => void beside.faults.push(fault),
+      keep: work => void beside.keeping.push(work),
     }
+    reading.result = redactAll(probe.result.parse(await probe.look({ ...look, ...session.verbs })))
   } catch (error) {
     if (service.signal.aborted) return
     const told = failureOf(signal.aborted ? new Error(`no answer within ${probe.timeout}`) : error)
     reading.state = 'failed'
     reading.error = { ...told, message: redact(told.message) }
+    // A target that does not answer is told once, by its health.
+    reading.told = isHealth || session !== undefined
+  } finally {
+    await session?.close()
   }
   gauges.clear()
-  gauges.show({ target_up: reading.state === 'ok' ? 1 : 0 }, 'whether a target answers')
-  if (reading.result) gauges.show(probe.gauges(reading.result), `from probe ${probe.name}`)
+  if (isHealth) gauges.show({ target_up: reading.state === 'ok' ? 1 : 0 }, 'whether a target answers')
+  gauges.show(
+    { probe_ok: [{ labels: { probe: probe.name }, value: reading.state === 'ok' ? 1 : 0 }] },
+    'whether the last reading succeeded',
+  )
+  if (reading.result) {
+    gauges.show(probe.gauges(reading.result), `from probe ${probe.name}`)
+    if (service.config.metrics.compat) gauges.showCompat(probe.compat(reading.result))
+  }
 
-  const changed = await service.ledger.transaction(async db => {
-    const { was, since } = await saveReading(db, reading)
-    // The first good reading of a target is no news.
-    if (was === reading.state || (was === null && reading.state === 'ok')) return undefined
-    const event = reading.state === 'failed' ? probe.emits.failed : probe.emits.recovered
-    await publish(db, [
-      service.event({
-        event,
-        subject: `${driver.engine}/${target.name}`,
-        operation: probe.name,
-        data: { probe: probe.name, state: reading.state, since: since.toISOString(), error: reading.error, result: reading.result },
-      }),
-    ])
-    return event
-  })
-  if (changed)
+  const told = await ledger.transaction(db => save(db, service, driver.engine, probe, target, reading, beside))
+  if (told)
     service.log[reading.state === 'failed' ? 'error' : 'info'](
-      { event: changed, target: target.name, probe: probe.name, code: reading.error?.code },
+      { event: told, target: target.name, probe: probe.name, code: reading.error?.code },
       `${target.name}: ${reading.error?.message ?? 'answers again'}`,
     )
+}
+
+/** What a look says beside its result. */
+class Beside {
+  readonly events: { event: SignalName; data: Record<string, unknown>; operation: string | undefined }[] = []
+  readonly faults: Fault[] = []
+  readonly keeping: ((db: LedgerAccess) => Promise<void>)[] = []
+}
+
+/** The reading and everything beside it, in one transaction. Answers the event of a changed state. */
+async function save<Verbs>(
+  db: Queryable,
+  service: Service,
+  engine: string,
+  probe: Probe<Verbs>,
+  target: OpenTarget,
+  reading: Reading,
+  beside: Beside,
+): Promise<SignalName | undefined> {
+  const subject = `${engine}/${target.name}`
+  const { was, told, since } = await saveReading(db, reading)
+  const events: Envelope[] = []
+  let changed: SignalName | undefined
+  if (reading.state === 'failed' ? reading.told && !told : was === 'failed' && told) {
+    changed = reading.state === 'failed' ? probe.emits.failed : probe.emits.recovered
+    const data = { probe: probe.name, state: reading.state, since: since.toISOString(), error: reading.error, result: reading.result }
+    events.push(service.event({ event: changed, subject, operation: probe.name, data }))
+  }
+  if (reading.state === 'ok') {
+    for (const { event, data, operation } of beside.events)
+      events.push(service.event({ event, subject, operation: operation ?? probe.name, data: redactAll(data) }))
+    const faults = beside.faults.map(fault => redactAll({ ...fault }))
+    const { opened, gone } = await saveFindings(db, { target: target.name, source: probe.name }, faults)
+    events.push(
+      ...opened.map(finding => findingEvent(service, engine, finding, 'opened')),
+      ...gone.map(finding => findingEvent(service, engine, finding, 'gone')),
+    )
+    for (const work of beside.keeping) await work(db)
+  }
+  if (events.length) await publish(db, events)
+  return changed
+}
+
+function entriesOf(config: ConfigFile, target: string): Look<unknown>['entries'] {
+  const mine = <T extends { target: string }>(section: Record<string, T>): Record<string, T> =>
+    Object.fromEntries(Object.entries(section).filter(([, entry]) => entry.target === target))
+  return { pools: mine(config.pools), views: mine(config.views), purges: mine(config.purges), dumps: mine(config.dumps) }
 }

@@ -16,6 +16,7 @@ const entry = (name: string, engine: string, params: z.ZodObject, on: TaskEntry[
   effect: 'write',
   emits: { succeeded: ['run_succeeded'], failed: 'run_failed' },
   on,
+  approval: 'never',
   produces: null,
   recovers: false,
   plans: true,
