@@ -14,6 +14,8 @@ export interface NextSlots {
   schedule: string
   /** The next five, ISO 8601 in UTC; fewer where there are no more. */
   slots: string[]
+  /** In place of slots: it is due when this comes. */
+  event?: string
 }
 
 export async function checkConfigFile({ args, options, print }: Context): Promise<number> {
@@ -37,7 +39,7 @@ export async function checkConfigFile({ args, options, print }: Context): Promis
       { head: 'schedule', of: ({ schedule }) => schedule },
       { head: 'task', of: ({ schedule }) => config?.schedules[schedule]?.task },
       { head: 'zone', of: ({ schedule }) => zoneOf(config!, schedule) },
-      { head: 'due next', of: ({ schedule, slots }) => slots.map(slot => local(slot, zoneOf(config!, schedule))).join('  ') || 'never' },
+      { head: 'due next', of: next => dueWords(next, config!) },
     ],
     'no schedules',
   )
@@ -49,15 +51,21 @@ const isApp = (word: string): word is App => (apps as readonly string[]).include
 const nextSlots = (config: Config, now: Date): NextSlots[] =>
   Object.entries(config.schedules)
     .filter(([, { enabled }]) => enabled)
-    .map(([schedule, { cron }]) => {
+    .map(([schedule, { cron, event }]) => {
       const slots: Date[] = []
-      if (cron === undefined) return { schedule, slots: [] }
+      if (cron === undefined) return { schedule, slots: [], ...(event ? { event } : {}) }
       for (let slot = nextSlot(cron, zoneOf(config, schedule), now); slot && slots.length < 5; ) {
         slots.push(slot)
         slot = nextSlot(cron, zoneOf(config, schedule), slot)
       }
       return { schedule, slots: slots.map(slot => slot.toISOString()) }
     })
+
+function dueWords({ schedule, slots, event }: NextSlots, config: Config): string {
+  const { debounce } = config.schedules[schedule]!
+  if (event) return `when ${event} comes${debounce ? `, ${debounce} after the first` : ''}`
+  return slots.map(slot => local(slot, zoneOf(config, schedule))).join('  ') || 'never'
+}
 
 const zoneOf = (config: Config, schedule: string): string => config.schedules[schedule]?.zone ?? config.zone
 

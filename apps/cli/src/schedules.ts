@@ -1,8 +1,10 @@
 // Schedules: when each is due next, whether it is paused, and how its last slot ended.
+import { formatDuration } from '@dbops/contract/duration'
 import { nextSlot } from '@dbops/contract/slots'
 import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
 import { lastOfSchedules } from '@dbops/ledger/runs'
 import { listSchedules, type ScheduleRow } from '@dbops/ledger/schedules'
+import { listTriggers } from '@dbops/ledger/triggers'
 import type { Context } from './command.ts'
 import { away, clock, localZone, stamp } from './moment.ts'
 import { ago, shortId } from './print.ts'
@@ -13,8 +15,11 @@ const slotsShown = 5
 export async function schedules({ print, connect }: Context): Promise<void> {
   const { ledger, environment } = await connect()
   const [now, all, pauses, lasts] = [await ledger.now(), await listSchedules(ledger), await standing(ledger), await lastOfSchedules(ledger)]
+  const triggers = await listTriggers(ledger)
   const rows = all.map(schedule => {
-    const { name, target, task, spec, enabled, dueAt } = schedule
+    const { name, target, task, spec, enabled } = schedule
+    const trigger = triggers.find(one => one.schedule === name && one.target === target)
+    const dueAt = schedule.dueAt ?? trigger?.fireAt ?? null
     const pause = enabled && dueAt ? pauseOf(pauses, schedule, dueAt) : undefined
     const last = lasts.find(run => run.schedule === name && run.target === target)
     return {
@@ -22,7 +27,10 @@ export async function schedules({ print, connect }: Context): Promise<void> {
       target,
       task,
       operation: spec.operation,
-      cron: spec.cron,
+      cron: spec.cron ?? null,
+      event: spec.event ?? null,
+      debounceMs: spec.debounceMs ?? null,
+      events: trigger?.events ?? 0,
       zone: spec.zone,
       enabled,
       next: enabled && dueAt ? slotsFrom(schedule, dueAt) : [],
@@ -37,7 +45,7 @@ export async function schedules({ print, connect }: Context): Promise<void> {
       { head: 'schedule', of: s => s.name, colour: s => (s.enabled ? 'bold' : 'dim') },
       { head: 'operation', of: s => s.operation },
       { head: 'target', wide: true, of: s => s.target },
-      { head: 'next', of: s => (s.next[0] ? clock(s.next[0], now) : s.enabled ? 'never' : 'disabled') },
+      { head: 'next', of: s => nextWords(s, now) },
       ...(localZone === 'UTC'
         ? []
         : [{ head: 'utc', wide: true, of: (s: (typeof rows)[number]) => s.next[0] && clock(s.next[0], now, 'UTC') }]),
@@ -58,6 +66,16 @@ export async function schedules({ print, connect }: Context): Promise<void> {
     print.line(print.colour('yellow', `${scope === 'all' ? 'everything' : `${scope} ${name}`} is paused by ${actor} until ${stamp(until)}`))
 }
 
+function nextWords(s: { next: Date[]; event: string | null; debounceMs: number | null; enabled: boolean }, now: Date): string {
+  if (!s.enabled) return 'disabled'
+  if (s.next[0]) return clock(s.next[0], now)
+  return s.event === null ? 'never' : onEvent(s.event, s.debounceMs ?? 0)
+}
+
+/** `on data_registered, 30 s after the first` */
+export const onEvent = (event: string, debounceMs: number) =>
+  `on ${event}${debounceMs ? `, ${formatDuration(debounceMs)} after the first` : ''}`
+
 /** The pause that will keep a slot from being run. */
 export const pauseOf = (
   pauses: Pause[],
@@ -70,8 +88,9 @@ export const pauseOf = (
   )
 
 function slotsFrom({ spec }: ScheduleRow, first: Date): Date[] {
+  const { cron, zone } = spec
   const slots = [first]
-  for (let slot = nextSlot(spec.cron, spec.zone, first); slot && slots.length < slotsShown; slot = nextSlot(spec.cron, spec.zone, slot))
-    slots.push(slot)
+  if (cron === undefined) return slots
+  for (let slot = nextSlot(cron, zone, first); slot && slots.length < slotsShown; slot = nextSlot(cron, zone, slot)) slots.push(slot)
   return slots
 }

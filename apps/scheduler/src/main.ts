@@ -7,12 +7,14 @@ import { publishing } from './publish.ts'
 import { reaping } from './reap.ts'
 import { sweeping } from './sweep.ts'
 import { ticking } from './tick.ts'
+import { triggering } from './triggers.ts'
 import { trimming } from './trim.ts'
 import { watching } from './watch.ts'
 
 await startService('scheduler', async service => {
   await planning(service)
   ticking(service)
+  triggering(service)
   takeCommands(service)
   dispatching(service)
   reaping(service)

@@ -17,8 +17,7 @@ import { materialise } from './tick.ts'
 /** What is wanted, one entry per schedule and target. Pure; the configuration has been checked. */
 export function plan(config: ConfigFile): Schedule[] {
   return Object.entries(config.schedules).flatMap(([name, s]) => {
-    if (!s.enabled || s.cron === undefined) return []
-    const { cron } = s
+    if (!s.enabled) return []
     const task = taskNamed(s.task)
     if (!task) throw new Problem(`schedules.${name}.task: "${s.task}" is in no catalogue`, { hint: 'run "dbops config check"' })
     const { params, entries, target } = resolveParams(task, s.params, config)
@@ -26,7 +25,7 @@ export function plan(config: ConfigFile): Schedule[] {
     const targets = task.on === 'none' ? [null] : resolveTargets(task, asked, target, config).targets
     return targets.map(one => {
       const spec: Schedule['spec'] = {
-        cron,
+        ...(s.event === undefined ? { cron: s.cron! } : { event: s.event, debounceMs: s.debounce ? parseDuration(s.debounce) : 0 }),
         zone: s.zone ?? config.zone,
         engine: task.engine,
         lane: task.lane,
@@ -89,7 +88,7 @@ export async function apply(
     const changes = await reconcile(
       db,
       plan(config),
-      s => nextSlot(s.spec.cron, s.spec.zone, now),
+      s => (s.spec.cron === undefined ? null : nextSlot(s.spec.cron, s.spec.zone, now)),
       service.option('allow-mass-disable') === 'true',
     )
     return { changes }

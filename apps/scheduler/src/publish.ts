@@ -6,6 +6,7 @@ import { confirmBatch, isDue, savePosition, tokens, unmark, writeBatch } from '@
 import { ensureGroup, markKey, stream } from '@dbops/runtime/bus'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
+import { group } from './triggers.ts'
 
 const batchSize = 100
 
@@ -24,7 +25,11 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1`
 
 /** The readers that the trimmer waits for and whose position is copied: ours, and those that the configuration registers. */
-export const readersOf = (service: Pick<Service, 'config'>): string[] => ['alert-relay', ...Object.keys(service.config.streams.groups)]
+export const readersOf = (service: Pick<Service, 'config'>): string[] => [
+  'alert-relay',
+  group,
+  ...Object.keys(service.config.streams.groups),
+]
 
 export function publishing(service: Service): void {
   const redis = service.redis('prompt')

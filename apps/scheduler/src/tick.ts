@@ -43,8 +43,9 @@ export async function materialise(db: Queryable, planner: Planner, now: Date, li
 async function materialiseOne(db: Queryable, planner: Planner, schedule: ScheduleRow, pauses: Pause[], now: Date): Promise<boolean> {
   const { cron, zone } = schedule.spec
   const first = schedule.dueAt!
-  const slots = [first, ...slotsBetween(cron, zone, first, now, perTurn - 1)]
-  const next = nextSlot(cron, zone, slots.at(-1)!)
+  // Only what has a cron is ever due.
+  const slots = [first, ...slotsBetween(cron!, zone, first, now, perTurn - 1)]
+  const next = nextSlot(cron!, zone, slots.at(-1)!)
   // More than a turn's worth is due: the latest of all is not among these.
   const more = next !== null && next <= now
   const { run, skipped } = more ? { run: undefined, skipped: slots } : choose(slots, schedule.spec, now, planner.timers.lease)
@@ -71,21 +72,29 @@ export function choose(
 }
 
 async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, slot: Date, pauses: Pause[], now: Date): Promise<void> {
-  const { name, target, task, spec } = schedule
+  const { name, target, spec } = schedule
   const forbidden = forbiddenAt(now, planner, schedule, pauses)
   if (forbidden) return record(db, planner, schedule, [slot], forbidden)
   const before = await runs.unfinishedOf(db, name, target)
   if (before)
     return record(db, planner, schedule, [slot], { code: 'overlap', message: `run ${before.slice(-8)} of this schedule had not ended` })
-  const startBy = new Date(slot.getTime() + spec.catchUpMs)
   await runs.bear(db, {
+    ...birthOf(schedule, slot, now, { kind: 'schedule', schedule: name }),
+    notBefore: new Date(Math.max(slot.getTime() + jitter(name, target, slot, spec.jitterMs), now.getTime())),
+    startBy: new Date(slot.getTime() + spec.catchUpMs),
+  })
+}
+
+/** A run of this schedule that may begin at once. */
+export function birthOf({ name, target, task, spec }: ScheduleRow, slot: Date, now: Date, cause: runs.Birth['cause']): runs.Birth {
+  return {
     id: uuidv7(),
     task,
     engine: spec.engine,
     lane: spec.lane,
     target,
     mode: 'do',
-    cause: { kind: 'schedule', schedule: name },
+    cause,
     actor: 'scheduler',
     schedule: name,
     slot,
@@ -93,8 +102,7 @@ async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, 
     spec: { params: spec.params, entries: spec.entries, ...cutOffOf(spec.entries, slot), ...(spec.window ? { window: spec.window } : {}) },
     locks: spec.locks,
     priority: spec.priority,
-    notBefore: new Date(Math.max(slot.getTime() + jitter(name, target, slot, spec.jitterMs), now.getTime())),
-    startBy,
+    notBefore: now,
     validUntil: new Date(now.getTime() + spec.deadlineMs),
     attempts: spec.attempts,
     retry: spec.retry,
@@ -102,11 +110,16 @@ async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, 
     timeoutMs: spec.timeoutMs,
     recovers: spec.recovers,
     policy: { verdict: 'allow', at: now.toISOString() },
-  })
+  }
 }
 
 /** What keeps runs of this schedule from being born at a moment: a pause, a blackout, a closed window. */
-function forbiddenAt(at: Date, { config }: Planner, { name, target, task, spec }: ScheduleRow, pauses: Pause[]): Failure | undefined {
+export function forbiddenAt(
+  at: Date,
+  { config }: Planner,
+  { name, target, task, spec }: ScheduleRow,
+  pauses: Pause[],
+): Failure | undefined {
   const pause = inForce(
     pauses.filter(({ createdAt }) => createdAt <= at),
     { schedule: name, target, task },
@@ -137,7 +150,8 @@ function byReason(slots: Date[], reasonOf: (slot: Date) => Failure): { slots: Da
   return groups
 }
 
-async function record(db: Queryable, planner: Planner, schedule: ScheduleRow, slots: Date[], why: Failure): Promise<void> {
+/** Slots that will not be run, with the reason. */
+export async function record(db: Queryable, planner: Planner, schedule: ScheduleRow, slots: Date[], why: Failure): Promise<void> {
   const { name, target, task, spec } = schedule
   const [from, to] = [slots[0]!, slots.at(-1)!]
   await runs.skip(

@@ -68,8 +68,12 @@ function about(r: RunRecord): string {
   return `${r.mode === 'do' ? '' : `${r.mode}, `}${causeWords(r)}`
 }
 
+/** `on data_registered`, `on 12 of data_registered` */
+const eventWords = ({ event, events }: Run['cause']) => `on ${Number(events) > 1 ? `${String(events)} of ` : ''}${String(event)}`
+
 export const causeWords = (r: Pick<Run, 'cause' | 'schedule' | 'actor'>) => {
   if (r.cause.kind === 'schedule') return `schedule ${r.schedule ?? ''}`
+  if (r.cause.kind === 'event') return `schedule ${r.schedule ?? ''}, ${eventWords(r.cause)}`
   if (typeof r.cause['run'] === 'string') return `${r.cause.kind} of ${shortId(r.cause['run'])}`
   return r.cause.kind === 'command' ? `by ${r.actor}` : r.cause.kind
 }

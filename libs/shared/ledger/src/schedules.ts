@@ -4,7 +4,11 @@ import type { Queryable } from './ledger.ts'
 
 /** One schedule on one target, with all that the birth of its runs needs. Milliseconds throughout. */
 export interface ScheduleSpec {
-  cron: string
+  /** When it is due; or `event` is there in its place. */
+  cron?: string
+  /** For which event it runs, and how long after the first of them. */
+  event?: string
+  debounceMs?: number
   zone: string
   engine: string
   lane: string
@@ -38,7 +42,10 @@ export interface ScheduleRow extends Schedule {
   dueAt: Date | null
 }
 
-const columns = `name, nullif(target, '') as target, task, spec, spec_hash as "specHash", enabled, due_at as "dueAt"`
+/** The columns of a schedule under the names that the code uses; `of` is its table with a dot. */
+export const scheduleColumns = (of = '') =>
+  `${of}name, nullif(${of}target, '') as target, ${of}task, ${of}spec, ${of}spec_hash as "specHash", ${of}enabled, ${of}due_at as "dueAt"`
+const columns = scheduleColumns()
 
 export const listSchedules = async (db: Queryable): Promise<ScheduleRow[]> =>
   (await db.query<ScheduleRow>(`select ${columns} from schedules order by name, target`)).rows
@@ -63,6 +70,9 @@ const upsert = `
   insert into schedules (name, target, task, spec, spec_hash, due_at) values ($1, coalesce($2, ''), $3, $4, $5, $6)
   on conflict (name, target) do update set task = excluded.task, spec = excluded.spec, spec_hash = excluded.spec_hash, enabled = true, due_at = excluded.due_at`
 const disable = `update schedules set enabled = false where name = $1 and target = coalesce($2, '')`
+// What came for a schedule that does not stand any more, or runs for another event now, makes no run when it is enabled again.
+const forgetTriggers = `
+  delete from triggers t where not exists (select 1 from schedules s where s.name = t.schedule and s.target = t.target and s.enabled and s.spec ->> 'event' = t.event)`
 
 export interface Reconciled {
   added: string[]
@@ -98,6 +108,7 @@ export async function reconcile(
     result[old ? 'changed' : 'added'].push(key(schedule))
     await db.query(upsert, [schedule.name, schedule.target, schedule.task, schedule.spec, schedule.specHash, nextDue(schedule)])
   }
+  if (gone.length || result.changed.length) await db.query(forgetTriggers)
   return result
 }
 

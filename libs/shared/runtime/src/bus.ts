@@ -31,6 +31,8 @@ export interface Reader {
   signal: AbortSignal
   log: Log
   metrics: Metrics
+  /** False: the event is none of this reader's business, and is acknowledged without a transaction. Left out: all are. */
+  concerns?(event: Envelope): Promise<boolean>
   /** Called in a transaction, once per event. What it throws is tried again, and after ten times the entry is set aside as a dead letter. */
   handle(db: Queryable, event: Envelope): Promise<void>
   /** Called at each round trip, at each entry, and when Redis or the ledger was found away: the reader lives. */
@@ -93,6 +95,11 @@ export async function consume(r: Reader): Promise<void> {
       return true
     }
     try {
+      if (r.concerns && !(await r.concerns(read.event))) {
+        await acknowledge(id)
+        count('passed_by')
+        return true
+      }
       const first = await r.ledger.transaction(async db => {
         const fresh = await firstTime(db, r.group, read.event.id)
         if (fresh) await r.handle(db, read.event)

@@ -13,9 +13,22 @@ import { schemeFault, type UrlKind, urlFault } from './connection.ts'
 
 /** Everything that does not agree. `raw` is the file as written, variables filled in; it may be wrong in other ways too. */
 export const checkReferences = (raw: Raw, catalog: Catalog): Found[] =>
-  [zones, timers, services, targets, stores, windows, blackouts, dumps, ofTargets, checkSchedules, groups, channels, routes].flatMap(
-    check => check(raw, catalog),
-  )
+  [
+    zones,
+    timers,
+    services,
+    targets,
+    stores,
+    windows,
+    blackouts,
+    dumps,
+    ofTargets,
+    ingest,
+    checkSchedules,
+    groups,
+    channels,
+    routes,
+  ].flatMap(check => check(raw, catalog))
 
 const zones = (raw: Raw): Found[] =>
   [[[], raw] as [Path, Raw], ...entries(raw, 'windows'), ...entries(raw, 'schedules')].flatMap(([path, { zone }]) => {
@@ -147,6 +160,29 @@ const ofTargets = (raw: Raw): Found[] => [
   ...entries(raw, 'views').flatMap(([path, group]) => inSection(raw, 'windows', text(group.window), [...path, 'window'])),
 ]
 
+/** Events that nobody knows, and two entries that would take each other's share of one stream. */
+function ingest(raw: Raw): Found[] {
+  const all = entries(raw, 'ingest')
+  const place = ({ target, stream, group }: Raw) => [text(target), text(stream), text(group) ?? 'dbops'].join(' ')
+  return all.flatMap(([path, entry], position) => {
+    const first = all.findIndex(([, other]) => place(other) === place(entry))
+    return [
+      ...words(entry.keep, [...path, 'keep']).flatMap(([at, name]) =>
+        isSignal(name) ? [] : [fault(at, `"${name}" is no event`, nearMiss(name, signalNames) ?? 'docs/reference/events.md lists them')],
+      ),
+      ...(first < position
+        ? [
+            fault(
+              [...path, 'group'],
+              `reads the same stream in the same group as ${String(all[first]![0].at(-1))}`,
+              'each would get a part of the entries: make one entry of them, or name another group',
+            ),
+          ]
+        : []),
+    ]
+  })
+}
+
 function ofEngine(raw: Raw, engine: string, name: string | undefined, path: Path): Found[] {
   const all = entries(raw, 'targets')
   const found = text(all.find(([at]) => at.at(-1) === name)?.[1].engine)
@@ -157,9 +193,13 @@ function ofEngine(raw: Raw, engine: string, name: string | undefined, path: Path
   return [fault(path, `"${name}" is ${found}; ${path[0]} are of ${engine} targets`, hint)]
 }
 
+const ownGroups = ['alert-relay', 'scheduler']
+
 /** Every event stays seven days; a group that is waited for only as long would be waited for by nobody. */
 const groups = (raw: Raw): Found[] =>
   entries(object(raw.streams), 'groups', ['streams']).flatMap(([path, group]) => {
+    const name = String(path.at(-1))
+    if (ownGroups.includes(name)) return [fault(path, `"${name}" is a group of our own`, 'name the reader after its service')]
     const maxLag = duration.safeParse(group.maxLag).data
     if (maxLag === undefined || parseDuration(maxLag) > parseDuration('7d')) return []
     return [fault([...path, 'maxLag'], `${maxLag} is not longer than the 7d that every event stays`, 'write more than 7d')]

@@ -9,8 +9,9 @@ import type { Found, Path } from './config-problem.ts'
 import { entries, fault, inCatalog, inSection, object, type Raw, text, words } from './config-sections.ts'
 import { checkParams, resolveTargets } from './params.ts'
 
-export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] =>
-  entries(raw, 'schedules').flatMap(([path, schedule]) => {
+export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] => [
+  ...circles(raw, catalog),
+  ...entries(raw, 'schedules').flatMap(([path, schedule]) => {
     const name = text(schedule.task)
     const task = catalog.tasks.find(known => known.name === name)
     return [
@@ -19,7 +20,43 @@ export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] =>
       ...window(schedule, path, raw),
       ...(task ? [...params(schedule, path, task, raw), ...times(schedule, path, task)] : targets(schedule, path, raw)),
     ]
+  }),
+]
+
+/** Keys about slots: an event is never early, late or one of several. */
+const ofSlots = ['zone', 'misfire', 'catchUp', 'overlap', 'jitter']
+
+/** Told of any run, whatever its task. */
+const ofEveryRun = ['run_lost', 'run_cancelled']
+
+/** Schedules whose runs tell the event that they run for, by themselves or by way of others: each run would bear the next, for ever. */
+function circles(raw: Raw, catalog: Catalog): Found[] {
+  const awaiting = entries(raw, 'schedules').flatMap(([path, { task, event, params, enabled }]) => {
+    const known = catalog.tasks.find(({ name }) => name === task)
+    if (!known || typeof event !== 'string' || enabled === false) return []
+    const purge = object(object(raw.purges)?.[text(object(params)?.policy) ?? ''])
+    const tells = [...known.emits.succeeded, known.emits.failed, ...ofEveryRun, ...[text(purge?.event)].filter(one => one !== undefined)]
+    return [{ path, name: String(path.at(-1)), event, tells: new Set<string>(tells) }]
   })
+  return awaiting.flatMap(({ path, event, name }) => {
+    const way = wayBack(awaiting, [name], event)
+    if (!way) return []
+    const found = way.length === 1 ? `its own runs tell ${event}` : `its runs lead to ${event} again, by ${way.slice(1).join(', ')}`
+    return [fault([...path, 'event'], `${found}: each would bear the next`, 'name an event that comes from somewhere else')]
+  })
+}
+
+/** The schedules by which a run of the last of `way` leads to `event`. */
+function wayBack(awaiting: { name: string; event: string; tells: Set<string> }[], way: string[], event: string): string[] | undefined {
+  const last = awaiting.find(({ name }) => name === way.at(-1))!
+  if (last.tells.has(event)) return way
+  for (const next of awaiting) {
+    if (way.includes(next.name) || !last.tells.has(next.event)) continue
+    const found = wayBack(awaiting, [...way, next.name], event)
+    if (found) return found
+  }
+  return undefined
+}
 
 function dueness(schedule: Raw, path: Path): Found[] {
   const cron = text(schedule.cron)
@@ -27,6 +64,12 @@ function dueness(schedule: Raw, path: Path): Found[] {
   if (cron !== undefined && event !== undefined) return [fault([...path, 'event'], 'stands beside cron', 'make two schedules of it')]
   if (event !== undefined && !isSignal(event))
     return [fault([...path, 'event'], `"${event}" is no event`, nearMiss(event, signalNames) ?? 'docs/reference/events.md lists them')]
+  if (event !== undefined)
+    return ofSlots
+      .filter(key => schedule[key] !== undefined)
+      .map(key => fault([...path, key], 'says nothing of an event: it is of schedules with a cron', 'leave it out'))
+  if (schedule.debounce !== undefined)
+    return [fault([...path, 'debounce'], 'stands without event', 'leave it out, or write event: in place of cron')]
   if (cron === undefined && event === undefined && schedule.cron === undefined && schedule.event === undefined)
     return [fault([...path, 'cron'], 'is missing', 'write when it runs, e.g. cron: "30 2 * * *", or event: data_registered')]
   if (cron === undefined) return []
