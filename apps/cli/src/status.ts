@@ -8,6 +8,7 @@ import { listReadings } from '@dbops/ledger/probes'
 import { queues } from '@dbops/ledger/runs'
 import { listSchedules, listTargets } from '@dbops/ledger/schedules'
 import type { Context } from './command.ts'
+import { Failed } from './fail.ts'
 import { away, clock, past } from './moment.ts'
 import { ago, type Colour, type Print } from './print.ts'
 import { pauseOf } from './schedules.ts'
@@ -15,7 +16,22 @@ import { listWorkers, readyColour, readyWords, type Worker, withoutGhosts } from
 
 const nextShown = 8
 
-export async function status({ print, connect }: Context): Promise<void> {
+export async function status(c: Context): Promise<void> {
+  const seconds = watchSeconds(c.options['watch'])
+  if (seconds !== undefined) return (await import('./page/watch-status.ts')).watchStatus(c, seconds, () => once(c))
+  return once(c)
+}
+
+/** Of `--watch [seconds]`; undefined without it. Fails with exit 2. */
+function watchSeconds(given: unknown): number | undefined {
+  if (given !== true && typeof given !== 'string') return undefined
+  const seconds = given === true ? 1 : Number(given)
+  if (!(seconds >= 0.2 && seconds <= 3_600))
+    throw new Failed('wrong', `--watch: "${given}" is no number of seconds from 0.2 to 3600`, { hint: 'for example --watch 5' })
+  return seconds
+}
+
+async function once({ print, connect }: Context): Promise<void> {
   const { ledger, environment, config } = await connect()
   const now = await ledger.now()
   const whole = {

@@ -23,6 +23,8 @@ export interface Place {
   signal: AbortSignal
   /** No question before something is installed. */
   yes: boolean | undefined
+  /** Of the page, where there is one: gives the terminal to a question. */
+  withTerminal: ((work: () => Promise<void>) => Promise<void>) | undefined
 }
 
 export interface Servers {
@@ -45,7 +47,7 @@ const storeAway = 60_000
 
 /** Errors: ServerError; what was started before it is stopped. */
 export async function startServers(place: Place): Promise<Servers> {
-  const { home, withSample, teller, signal, yes } = place
+  const { home, withSample, teller, signal, yes, withTerminal } = place
   const started: Kept[] = []
   const stops: (() => Promise<unknown>)[] = []
   const stop = async () => {
@@ -60,7 +62,7 @@ export async function startServers(place: Place): Promise<Servers> {
   ) => {
     signal.throwIfAborted()
     const say = (text: string) => teller.say({ subject, text })
-    const common = { url: given, yes, signal, say }
+    const common = { url: given, yes, signal, say, withTerminal }
     const kept = await keepServer(
       line => teller.say({ subject, ...line }),
       what,
@@ -126,6 +128,7 @@ interface Common {
   yes: boolean | undefined
   signal: AbortSignal
   say: (line: string) => void
+  withTerminal: Place['withTerminal']
 }
 
 interface Kept {
@@ -213,7 +216,7 @@ function requestSaid({
   return {
     subject,
     text: `got ${about}, its signature verifies${duplicate ? ' (again: the same key)' : ''}`,
-    tone: alert.state === 'resolved' ? 'good' : 'bad',
+    tone: 'plain',
   }
 }
 

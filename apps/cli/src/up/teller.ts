@@ -16,7 +16,8 @@ export interface Said {
 
 export interface Teller {
   say(line: Said, at?: Date): void
-  event(ce: Envelope): void
+  /** An event, and how it is said. */
+  event(ce: Envelope, said: Said): void
 }
 
 const colours: Record<Tone, Colour | undefined> = { good: 'green', bad: 'red', odd: 'yellow', plain: undefined }
@@ -28,19 +29,25 @@ export function teller({ json = false, colour }: { json?: boolean; colour: (name
   const out = json ? process.stderr : process.stdout
   const tint = json ? (_: Colour, text: string) => text : colour
   const lines = (text: string) => (out.isTTY ? wrap(text, (out.columns || 120) - indent.length) : [text])
+  const say: Teller['say'] = ({ subject, text, hint, tone = 'plain' }, at = new Date()) => {
+    const name = colours[tone]
+    const [first = '', ...rest] = lines(text).map(line => (name ? tint(name, line) : line))
+    const head = `${tint('dim', clock(at))}  ${tint('cyan', subject.padEnd(subjectWidth))}  `
+    const hints = hint ? lines(`hint: ${hint}`).map(line => tint('yellow', line)) : []
+    out.write([head + first, ...[...rest, ...hints].map(line => indent + line), ''].join('\n'))
+  }
   return {
-    say({ subject, text, hint, tone = 'plain' }, at = new Date()) {
-      const name = colours[tone]
-      const [first = '', ...rest] = lines(text).map(line => (name ? tint(name, line) : line))
-      const head = `${tint('dim', clock(at))}  ${tint('cyan', subject.padEnd(subjectWidth))}  `
-      const hints = hint ? lines(`hint: ${hint}`).map(line => tint('yellow', line)) : []
-      out.write([head + first, ...[...rest, ...hints].map(line => indent + line), ''].join('\n'))
-    },
-    event(ce) {
+    say,
+    event(ce, said) {
       if (json) process.stdout.write(`${JSON.stringify(ce)}\n`)
+      say(said, new Date(ce.time))
     },
   }
 }
+
+/** A line as a file keeps it. */
+export const plainLine = ({ subject, text, hint }: Said, at: Date) =>
+  `${at.toISOString()}  ${subject.padEnd(subjectWidth)}  ${text}${hint ? `  hint: ${hint}` : ''}\n`
 
 /** Breaks between words; a word that is wider than the room stands alone, whole, so that a path can still be copied. */
 export function wrap(text: string, room: number): string[] {

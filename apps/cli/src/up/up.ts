@@ -15,11 +15,13 @@ import { claimFolder } from '@dbops/servers/claim'
 import type { Context } from '../command.ts'
 import { Failed } from '../fail.ts'
 import { compileCache, environmentOf, homeOfUp, keepEnvironment, processOfUp, root, type UpFile } from '../home.ts'
+import { canShowPages } from '../page/screen.ts'
 import { follow } from './follow.ts'
 import { sentence } from './sentences.ts'
 import { type Servers, startServers } from './servers.ts'
 import { type Services, startServices } from './services.ts'
 import { teller as openTeller, type Teller } from './teller.ts'
+import { openUpPage, type UpPage } from './up-page.ts'
 
 /** Milliseconds from the first Ctrl-C to the moment at which nothing is waited for any more. */
 const stopWithin = 14_000
@@ -32,20 +34,25 @@ export async function up({ options, print }: Context): Promise<void> {
   mustBeTheSame(home, plan.config.environment)
   // Passable for others: PostgreSQL's own user has a folder in it. What is in it is closed by its own mode.
   mkdirSync(home, { recursive: true, mode: 0o711 })
-  const teller = openTeller({ json: options.json ?? false, colour: (name, text) => print.colour(name, text) })
-  const claim = await claimHome(home, teller)
+  const note = `${plan.file ? shown(plan.file) : 'no configuration'}, kept in ${shown(home)}`
+  const lines = openTeller({ json: options.json ?? false, colour: (name, text) => print.colour(name, text) })
+  const claim = await claimHome(home, lines)
+  const asPage = canShowPages() && !options.json && options['log'] !== true
+  const page = asPage ? openUpPage({ environment: plan.config.environment, note, home, print, lines }) : undefined
+  const teller = page?.teller ?? lines
   const stopping = stopOnSignal(teller)
   // Nothing else holds this process while the ledger is away: neither children nor their pipes do.
   const alive = setInterval(() => {}, 60_000)
   try {
     keepEnvironment(home, plan.config.environment)
-    print.environment(plan.config.environment, `${plan.file ? shown(plan.file) : 'no configuration'}, kept in ${shown(home)}`)
-    await run(home, plan, { yes: options.yes, allowMassDisable: options['allowMassDisable'] === true, teller, stopping })
+    if (!page) print.environment(plan.config.environment, note)
+    await run(home, plan, { yes: options.yes, allowMassDisable: options['allowMassDisable'] === true, teller, page, stopping })
   } catch (error) {
     // Ctrl-C reaches programs that were just starting as well, and their end is told before ours is asked for.
     await new Promise(resolve => setImmediate(resolve))
     if (!stopping.signal.aborted) throw error
   } finally {
+    page?.close()
     clearInterval(alive)
     rmSync(join(home, 'up.json'), { force: true })
     claim.release()
@@ -81,10 +88,11 @@ interface Running {
   yes: boolean | undefined
   allowMassDisable: boolean
   teller: Teller
+  page: UpPage | undefined
   stopping: Stopping
 }
 
-async function run(home: string, plan: Plan, { yes, allowMassDisable, teller, stopping }: Running): Promise<void> {
+async function run(home: string, plan: Plan, { yes, allowMassDisable, teller, page, stopping }: Running): Promise<void> {
   const { config, file, withSample } = plan
   const begun = performance.now()
   const { signal } = stopping
@@ -97,19 +105,19 @@ async function run(home: string, plan: Plan, { yes, allowMassDisable, teller, st
     teller,
     signal,
     yes,
+    withTerminal: page && (work => page.lend(work)),
   })
   stopping.killNext(servers)
   try {
     await mustNotEvict(servers.redisUrl)
     registerSecret(servers.ledgerUrl)
     const ledger = await openLedger({ url: servers.ledgerUrl, name: `up:${process.pid}`, sessions: 1 })
-    const unfollow = await follow(ledger, async ce => {
-      teller.event(ce)
-      teller.say(sentence(ce, await locationOf(ledger, ce)), new Date(ce.time))
-    })
+    const unfollow = await follow(ledger, async ce => teller.event(ce, sentence(ce, await locationOf(ledger, ce))))
+    const unwatch = page?.watch(ledger, config)
     try {
-      await serve({ home, plan, servers, teller, stopping, begun, file, allowMassDisable })
+      await serve({ home, plan, servers, teller, page, stopping, begun, file, allowMassDisable })
     } finally {
+      await unwatch?.()
       await unfollow()
       await ledger.close()
     }
@@ -123,12 +131,13 @@ async function serve(o: {
   plan: Plan
   servers: Servers
   teller: Teller
+  page: UpPage | undefined
   stopping: Stopping
   begun: number
   file: string | undefined
   allowMassDisable: boolean
 }): Promise<void> {
-  const { home, plan, servers, teller, stopping, begun, file, allowMassDisable } = o
+  const { home, plan, servers, teller, page, stopping, begun, file, allowMassDisable } = o
   const { ledgerUrl, redisUrl } = servers
   const variables = { ...servers.variables, DBOPS_HOME: home }
   const env: NodeJS.ProcessEnv = { ...process.env, ...variables, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redisUrl }
@@ -156,7 +165,10 @@ async function serve(o: {
   tellOthers()
   try {
     await Promise.race([stopping.asked, services.wrong, services.ready])
-    if (!stopping.signal.aborted) tellReady(teller, services, begun, plan)
+    if (!stopping.signal.aborted) {
+      tellReady(teller, services, begun, plan)
+      page?.settled()
+    }
     await Promise.race([stopping.asked, services.wrong])
   } finally {
     await services.stop()

@@ -102,3 +102,7 @@ export async function acknowledge(db: Queryable, id: string, actor: string, note
   if (rows.length) await recordDeed(db, { actor, action: 'acknowledge', subject: `finding ${id}`, detail: note ? { note } : {} })
   return rows.length > 0
 }
+
+/** How many stand that nobody has acknowledged. */
+export const countOpen = async (db: Queryable): Promise<number> =>
+  (await db.query<{ n: number }>(`select count(*)::int as n from findings where state in ('open', 'back')`)).rows[0]!.n

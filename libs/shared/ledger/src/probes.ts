@@ -50,3 +50,13 @@ export async function lastReading(
 
 export const listReadings = async (db: Queryable): Promise<ReadingRow[]> =>
   (await db.query<ReadingRow>('select target, probe, state, since, at, result, error, told from probes order by target, probe')).rows
+
+/** Whether each target answers: the state of its engine's health probe, null where that has not looked yet. */
+export const healthOfTargets = async (
+  db: Queryable,
+): Promise<{ name: string; engine: string; state: Reading['state'] | null; since: Date | null }[]> =>
+  (
+    await db.query<{ name: string; engine: string; state: Reading['state'] | null; since: Date | null }>(
+      `select t.name, t.engine, p.state, p.since from targets t left join probes p on p.target = t.name and p.probe = t.engine || '.health' where t.enabled order by t.name`,
+    )
+  ).rows

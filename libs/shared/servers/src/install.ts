@@ -11,6 +11,8 @@ export interface InstallOptions {
   /** No question, also on a terminal. */
   yes?: boolean
   say?: (line: string) => void
+  /** Wraps the time in which the terminal must be as the shell left it: a question is asked, sudo may ask for a password. */
+  withTerminal?: (work: () => Promise<void>) => Promise<void>
 }
 
 interface Program {
@@ -32,7 +34,8 @@ export async function findOrInstall(needed: Needed, options: InstallOptions = {}
 export async function findOrInstallAll(needed: Needed[], options: InstallOptions = {}): Promise<string[]> {
   const programs = needed.map(program)
   const missing = programs.filter(one => !one.find())
-  if (missing.length) await install(missing, options)
+  const { withTerminal = work => work() } = options
+  if (missing.length) await withTerminal(() => install(missing, options))
   return programs.map(one => {
     const path = one.find()
     if (!path) throw new ServerError(`${one.what} is not found, though the package ${one.package} is installed`)
@@ -60,6 +63,18 @@ function findPostgres(major?: string): string | undefined {
   const other = inPath('postgres')
   if (!other || !major) return other
   return execFileSync(other, ['--version'], { encoding: 'utf8' }).includes(` ${major}.`) ? other : undefined
+}
+
+/** The servers of PostgreSQL on this machine: each major version's program, the oldest first. Nothing is installed. */
+export function installedPostgres(): { major: number; program: string }[] {
+  const versions = '/usr/lib/postgresql'
+  const debian = (existsSync(versions) ? readdirSync(versions) : []).map(version => `${versions}/${version}/bin/postgres`)
+  const found = [...debian, inPath('postgres')].flatMap(program =>
+    program && isProgram(program)
+      ? [{ program, major: Number(/(\d+)/.exec(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout)?.[1]) }]
+      : [],
+  )
+  return found.filter(({ major }, place) => found.findIndex(one => one.major === major) === place).toSorted((a, b) => a.major - b.major)
 }
 
 /** Neo4j 5 needs Java 17 or later; several may be installed and the PATH's may be an older one. */
