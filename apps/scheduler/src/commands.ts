@@ -12,6 +12,7 @@ import { resolveParams, resolveTargets } from '@dbops/runtime/params'
 import type { Service } from '@dbops/runtime/service'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
+import { approvalWithin, approve, reject } from './approvals.ts'
 import { judge } from './policy.ts'
 
 const runBody = z.strictObject({
@@ -35,8 +36,16 @@ export function takeCommands(service: Service): void {
 }
 
 async function act(db: Queryable, service: Service, command: Command): Promise<Answer> {
-  if (command.verb === 'run') return start(db, service, runBody.parse(command.body), command.actor)
-  return again(db, service, retryBody.parse(command.body).run, command.actor)
+  switch (command.verb) {
+    case 'run':
+      return start(db, service, runBody.parse(command.body), command.actor)
+    case 'retry':
+      return again(db, service, retryBody.parse(command.body).run, command.actor)
+    case 'approve':
+      return approve(db, service, command)
+    case 'reject':
+      return reject(db, service, command)
+  }
 }
 
 async function start(db: Queryable, service: Service, body: z.output<typeof runBody>, actor: string): Promise<Answer> {
@@ -100,6 +109,7 @@ async function bear(
 ): Promise<Answer> {
   const now = await clockOf(db)
   const plans = how.mode === 'plan'
+  const awaitsApproval = !plans && task.approval === 'always'
   const operation = operationOf(task, spec.params)
   const verdict = plans ? ({ verdict: 'allow' } as const) : judge({ task: task.name, target }, service.config, now)
   const birth: runs.Birth = {
@@ -117,7 +127,8 @@ async function bear(
     locks: plans || target === null ? [] : locksOf(task, spec.params),
     priority: 8, // somebody waits for it
     notBefore: now,
-    validUntil: new Date(now.getTime() + parseDuration(task.deadline)),
+    validUntil: new Date(now.getTime() + (awaitsApproval ? approvalWithin : parseDuration(task.deadline))),
+    awaitsApproval,
     attempts: plans ? 1 : task.attempts,
     retry: task.retry,
     backoffMs: 30_000,
@@ -127,6 +138,7 @@ async function bear(
   }
   if (verdict.verdict === 'allow') {
     await runs.bear(db, birth)
+    if (awaitsApproval) await runs.bear(db, planFor(birth, task))
     return { ok: true, run: birth.id }
   }
   // A command outside its hours is refused and told the next opening: nobody wants to be surprised by it at night.
@@ -147,3 +159,17 @@ async function bear(
   ])
   return { ok: false, error, run: birth.id }
 }
+
+/** Its sibling, which makes the plan that is to be approved. */
+const planFor = (run: runs.Birth, task: TaskEntry): runs.Birth => ({
+  ...run,
+  id: uuidv7(),
+  mode: 'plan',
+  cause: { kind: 'approval', run: run.id },
+  parent: run.id,
+  locks: [],
+  awaitsApproval: false,
+  validUntil: new Date(run.notBefore.getTime() + parseDuration(task.deadline)),
+  attempts: 1,
+  recovers: false,
+})

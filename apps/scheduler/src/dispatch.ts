@@ -1,10 +1,9 @@
 // Hands out what may begin: from the ledger into the queues, by priority and age, within the caps and the locks.
-import { failureOf } from '@dbops/contract/failure'
 import * as runs from '@dbops/ledger/runs'
 import { type Offer, openOffers, queueName } from '@dbops/runtime/queue'
 import { endEvent } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
-import { judge } from './policy.ts'
+import { judge, questionOf } from './policy.ts'
 
 /** Jobs that lie in one queue at most: enough for every worker, few enough that priorities mean something. */
 const perQueue = 200
@@ -31,10 +30,11 @@ export function dispatching(service: Service): void {
     turn: async () => {
       const chosen = await ledger.transaction(async db => {
         const found = await runs.dispatch(db, perQueue, (run, now) =>
-          judge({ task: run.task, target: run.target, window: run.spec.window }, config, now),
+          // A plan only reads.
+          run.mode === 'plan' ? { verdict: 'allow' } : judge(questionOf(run), config, now),
         )
         for (const { run, verdict } of found?.refused ?? []) {
-          const error = failureOf(new Error(verdict.verdict === 'refuse' ? verdict.reason : ''))
+          const error = { code: `refused_by_${verdict.rule}`, message: verdict.reason, ...(verdict.hint ? { hint: verdict.hint } : {}) }
           await runs.endWaiting(db, run, 'refused', error, [endEvent(service, run, 'refused', error)], verdict)
         }
         return found?.sent ?? []

@@ -1,5 +1,6 @@
 // The scheduler: every way a run is born, and the loops that keep the promises. Any number of replicas may run.
 import { startService } from '@dbops/runtime/service'
+import { watchingPlans } from './approvals.ts'
 import { takeCommands } from './commands.ts'
 import { dispatching } from './dispatch.ts'
 import { planning } from './plan.ts'
@@ -16,6 +17,7 @@ await startService('scheduler', async service => {
   ticking(service)
   triggering(service)
   takeCommands(service)
+  watchingPlans(service)
   dispatching(service)
   reaping(service)
   publishing(service)

@@ -92,6 +92,11 @@ async function endOverdue(db: Queryable, service: Service): Promise<void> {
       )
       continue
     }
+    if (run.state === 'awaiting_approval') {
+      const error = expired(run)
+      await runs.endWaiting(db, run, 'refused', error, [endEvent(service, run, 'refused', error, await goodOf(db, run))])
+      continue
+    }
     const cancelled = run.cancelAsked !== null
     const error = cancelled
       ? { code: 'cancelled', message: `cancelled by ${run.cancelActor ?? 'somebody'}` }
@@ -103,5 +108,13 @@ async function endOverdue(db: Queryable, service: Service): Promise<void> {
     await runs.endWaiting(db, run, state, error, run.mode === 'do' ? [endEvent(service, run, state, error, await goodOf(db, run))] : [])
   }
 }
+
+const expired = (run: runs.Run) => ({
+  code: 'approval_expired',
+  message: run.approval
+    ? `nobody approved it until ${run.validUntil.toISOString()}`
+    : `its plan was not made until ${run.validUntil.toISOString()}`,
+  hint: run.approval ? 'approval_wanted tells who is to look: is anybody subscribed? Ask again' : 'is a maintainer of this target running?',
+})
 
 const goodOf = (db: Queryable, run: runs.Run) => (run.target ? lastGood(db, run.operation, run.target) : Promise.resolve(undefined))

@@ -1,6 +1,6 @@
 // The pure decisions of the scheduler: which due slot is run, what may begin now, and what becomes of a run whose process is gone.
 import { expect, test } from 'vitest'
-import { judge } from '../src/policy.ts'
+import { judge, questionOf } from '../src/policy.ts'
 import { fate } from '../src/reap.ts'
 import { choose } from '../src/tick.ts'
 
@@ -35,6 +35,8 @@ test.each([
 
 const rules = {
   zone: 'Asia/Seoul',
+  environment: 'prod',
+  policies: { 'forbid-vacuum-full': { window: 'operating-hours' }, 'forbid-ddl': { environments: ['prod'] } },
   windows: { night: { from: '00:00', to: '06:00' } },
   blackouts: [{ from: '2026-12-31T22:00', to: '2027-01-01T06:00', reason: 'year end', targets: ['core'], except: ['pg.dump'] }],
 }
@@ -55,8 +57,66 @@ test.each([
   ['a task that the blackout excepts', { task: 'pg.dump' }, '2026-12-31T23:00+09:00', { verdict: 'allow' }],
   ['a target that the blackout does not name', { target: 'other' }, '2026-12-31T23:00+09:00', { verdict: 'allow' }],
   ['as the blackout ends', {}, '2027-01-01T06:00+09:00', { verdict: 'allow' }],
-])('policy: %s', (_, question, now, verdict) => {
+  [
+    'VACUUM FULL in operating hours waits for their end, also where the configuration has no such window',
+    { task: 'pg.vacuum-full' },
+    '2026-11-25T12:00+09:00',
+    { verdict: 'wait', rule: 'forbid-vacuum-full', until: new Date('2026-11-25T18:00+09:00') },
+  ],
+  [
+    'VACUUM FULL in the evening may go on until the hours begin',
+    { task: 'pg.vacuum-full', lasts: 2 * hour },
+    '2026-11-25T20:00+09:00',
+    { verdict: 'allow', startBy: new Date('2026-11-26T07:00+09:00'), until: new Date('2026-11-26T09:00+09:00') },
+  ],
+  [
+    'VACUUM FULL that would run into the hours waits until they are over',
+    { task: 'pg.vacuum-full', lasts: 2 * hour },
+    '2026-11-25T07:01+09:00',
+    { verdict: 'wait', until: new Date('2026-11-25T18:00+09:00') },
+  ],
+  [
+    'VACUUM FULL that is longer than a night waits for the weekend',
+    { task: 'pg.vacuum-full', lasts: 20 * hour },
+    '2026-11-25T20:00+09:00',
+    { verdict: 'wait', until: new Date('2026-11-27T18:00+09:00') },
+  ],
+  [
+    'VACUUM FULL that is longer than a weekend is refused',
+    { task: 'pg.vacuum-full', lasts: 70 * hour },
+    '2026-11-25T20:00+09:00',
+    { verdict: 'refuse', rule: 'forbid-vacuum-full' },
+  ],
+  [
+    'VACUUM FULL whose duration nobody knows is judged by the hour alone',
+    { task: 'pg.vacuum-full' },
+    '2026-11-25T08:59+09:00',
+    { verdict: 'allow', until: new Date('2026-11-25T09:00+09:00') },
+  ],
+  ['a vacuum in operating hours', {}, '2026-11-25T12:00+09:00', { verdict: 'allow' }],
+  ['a change of definitions in prod', { effect: 'ddl' }, '2026-11-25T20:00+09:00', { verdict: 'refuse', rule: 'forbid-ddl' }],
+] as const)('policy: %s', (_, question, now, verdict) => {
   expect(judge({ task: 'pg.vacuum', target: 'core', ...question }, rules, new Date(now))).toMatchObject(verdict)
+})
+
+test('policy: definitions may be changed in an environment that is not named', () => {
+  expect(judge({ task: 'pg.test', target: 'core', effect: 'ddl' }, { ...rules, environment: 'dev' }, at('12:00:00'))).toEqual({
+    verdict: 'allow',
+  })
+})
+
+test('policy: the hours of VACUUM FULL are those of the window that the policy names', () => {
+  const named = { ...rules, policies: { ...rules.policies, 'forbid-vacuum-full': { window: 'night' } } }
+  const judged = (now: string) => judge({ task: 'pg.vacuum-full', target: 'core' }, named, new Date(now)).verdict
+  expect([judged('2026-11-25T02:00+09:00'), judged('2026-11-25T12:00+09:00')]).toEqual(['wait', 'allow'])
+})
+
+test.each([
+  ['its forecast', { forecast: { seconds: 60 } }, 60_000],
+  ['at most its timeout', { forecast: { seconds: 9_000 } }, 600_000],
+  ['its timeout, where the plan has no forecast', {}, 600_000],
+])('policy: a run takes %s', (_, plan, lasts) => {
+  expect(questionOf({ task: 'pg.test', target: 'core', spec: { params: {}, entries: {} }, plan, timeoutMs: 600_000 }).lasts).toBe(lasts)
 })
 
 const lost = {

@@ -6,6 +6,10 @@ import type { Severity, SignalName } from './signals.ts'
 
 export const lanes = ['heavy', 'light'] as const
 export type Lane = (typeof lanes)[number]
+/**
+ * What a task does to its target. `ddl` changes definitions. Maintenance is none of it: what rebuilds a thing as it is defined (VACUUM FULL, REINDEX, REFRESH, an index
+ * re-created from its own statement) is a `write`.
+ */
 export const effects = ['read', 'write', 'delete', 'ddl'] as const
 export type Effect = (typeof effects)[number]
 export const retries = ['restart', 'resume', 'never'] as const
@@ -90,6 +94,8 @@ export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
     cutOff: Date | null
     environment: string
     installation: string
+    /** When the policy's permission ends; the attempt is then ended too. Undefined where it has no end. */
+    permittedUntil?: Date
   }
   readonly params: z.output<P>
   readonly entries: Entries<P>
@@ -152,6 +158,10 @@ export interface Declaration<P extends z.ZodObject, R extends z.ZodObject, S ext
   produces?: string
   /** Programs that must be on the PATH of the maintainer; looked for at its start. */
   needs?: { tools?: readonly string[] }
+  /**
+   * Reads only: what would be done. It is `--dry-run`, and what an approver sees. Its part `decides`, where it has one, is what is approved, by its digest; figures that
+   * move from minute to minute stand beside it. `forecast: { seconds }` is how long the work takes, which the policy then counts with in place of the timeout.
+   */
   plan?(c: Context<P, S> & Verbs): Promise<unknown>
   run(c: Context<P, S> & Verbs): Promise<z.input<R>>
   /** Required unless the effect is `read`: looks in the database (or the store) for what the facts claim. */
@@ -233,8 +243,8 @@ export interface Look<Result> {
   readonly target: string
   /** The entry of the configuration, its secrets unopened. */
   readonly config: Target
-  /** Entries of these sections that are of this target. */
-  readonly entries: Pick<ConfigFile, 'pools' | 'views' | 'purges' | 'dumps'>
+  /** Entries of these sections that are of this target; of schedules those that name it by themselves. */
+  readonly entries: Pick<ConfigFile, 'pools' | 'views' | 'purges' | 'dumps' | 'schedules'>
   readonly environment: string
   readonly installation: string
   readonly signal: AbortSignal

@@ -6,9 +6,11 @@ import type { Ledger, Queryable } from './ledger.ts'
 
 export interface Command {
   id: string
-  verb: 'run' | 'retry'
+  verb: 'run' | 'retry' | 'approve' | 'reject'
   body: Record<string, unknown>
   actor: string
+  /** The login role that wrote it. A person's command bears that role as its actor; services write under the names that they were told. */
+  role: string
 }
 export type Answer = { ok: true; run: string; [key: string]: unknown } | { ok: false; error: Failure; run?: string }
 
@@ -18,7 +20,7 @@ const insert = `
   union all select id, verb = $3 and body = $4, null from commands where key = $2 and not exists (select 1 from new)`
 
 /** Asks, and waits for the answer at most `within` ms. The same `key` is the same command: it is answered again, not done again. Throws `key_reused` when it was another one. */
-export async function ask(ledger: Ledger, command: Omit<Command, 'id'> & { key?: string }, within = 10_000): Promise<Answer> {
+export async function ask(ledger: Ledger, command: Omit<Command, 'id' | 'role'> & { key?: string }, within = 10_000): Promise<Answer> {
   let wake: () => void = () => undefined
   const stop = ledger.listen('dbops_answer', () => wake())
   try {
@@ -64,7 +66,7 @@ const noAnswer = () =>
 
 // An asker that died could not withdraw its command: hours later nobody expects it to be done.
 const open = `
-  select id, verb, body, actor, created_at < now() - interval '1 minute' as stale
+  select id, verb, body, actor, role, created_at < now() - interval '1 minute' as stale
   from commands where answered_at is null order by created_at limit 1 for update skip locked`
 const stale: Answer = {
   ok: false,

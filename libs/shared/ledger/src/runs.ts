@@ -1,6 +1,7 @@
 // Runs: birth, dispatch, claim, lease, end. This file alone changes a run's state; every change leaves its row in `history` in the same transaction.
 //
 //   (birth) ──► queued ──claim──► running ──► succeeded | failed | timed_out | cancelled | refused
+//      ├──► awaiting_approval ──approve──► queued
 //      │          ▲ ▲                │  │
 //      │          │ └─wake── parked ◄┘  └─ retry, later, release, lost ──► queued (dispatch + 1)
 //      └──► skipped | refused        queued, parked, awaiting_approval ──► cancelled | timed_out | skipped | refused
@@ -34,6 +35,15 @@ export interface Spec {
   window?: { name: string; atEnd: 'finish' | 'stop' }
   /** Of a recovery: the run and the fences whose places it looks after. */
   recovers?: { run: string; bornAt: string }
+}
+/** Of a run that another person approves; null until its plan is there, and of all others. */
+export interface Approval {
+  /** Of the plan: this is what is approved. */
+  digest: string
+  planRun: string
+  by?: string
+  at?: string
+  reason?: string | null
 }
 export interface Run {
   id: string
@@ -82,13 +92,14 @@ export interface Run {
   progress: Record<string, unknown> | null
   plan: unknown
   policy: Record<string, unknown> | null
+  approval: Approval | null
   result: Record<string, unknown> | null
   evidence: Record<string, unknown> | null
   error: Failure | null
 }
 
 const camel =
-  'id task engine lane target mode state cause actor parent schedule slot slotTo slots operation spec priority queuedAt notBefore startBy validUntil startedAt finishedAt dispatch dispatchedAt waitingFor waitingSince attempt attempts losses retry backoffMs timeoutMs recovers verdict fence worker attemptAt leaseUntil guarded cancelAsked cancelActor stateKept progress plan policy result evidence error'.split(
+  'id task engine lane target mode state cause actor parent schedule slot slotTo slots operation spec priority queuedAt notBefore startBy validUntil startedAt finishedAt dispatch dispatchedAt waitingFor waitingSince attempt attempts losses retry backoffMs timeoutMs recovers verdict fence worker attemptAt leaseUntil guarded cancelAsked cancelActor stateKept progress plan policy approval result evidence error'.split(
     ' ',
   )
 /** The columns of a run under the names that the code uses; `r.` is the table. */
@@ -121,6 +132,8 @@ export interface Birth {
   timeoutMs: number
   recovers: boolean
   policy?: Record<string, unknown>
+  /** Nobody begins it, and it wants no lock, before another person has approved its plan; `validUntil` is then the end of that time. */
+  awaitsApproval?: boolean
 }
 
 const insertRun = `
@@ -140,9 +153,9 @@ const insertRun = `
   )
   select id, pg_notify('dbops_queued', '') from born`
 
-/** Brings a run into the world, `queued` or (with an error) `refused`. False when the slot was born before: by another scheduler, or by this one's lost reply. */
+/** Brings a run into the world, `queued`, `awaiting_approval` or (with an error) `refused`. False when the slot was born before: by another scheduler, or by this one's lost reply. */
 export async function bear(db: Queryable, b: Birth, error?: Failure): Promise<boolean> {
-  const state = error ? 'refused' : 'queued'
+  const state = error ? 'refused' : b.awaitsApproval ? 'awaiting_approval' : 'queued'
   const { rows } = await db.query(insertRun, [
     b.id,
     b.task,
@@ -214,6 +227,62 @@ const unfinishedOfSchedule = `
 /** The run of this schedule and target that has not ended yet, if there is one. */
 export const unfinishedOf = async (db: Queryable, schedule: string, target: string | null): Promise<string | undefined> =>
   (await db.query<{ id: string }>(unfinishedOfSchedule, [schedule, target])).rows[0]?.id
+
+// ───────────────────────────────────────────────────────────── approval
+
+const plannedRuns = `
+  select ${columns}, p.id as "planRun", p.state as "planState", p.plan as "found", p.error as "planError"
+  from runs r join runs p on p.parent = r.id and p.mode = 'plan'
+  where r.state = 'awaiting_approval' and r.approval is null and p.finished_at is not null
+  order by r.id limit 100 for update of r skip locked`
+/** Runs that wait for an approval and whose plan has ended, well or badly, since nobody looked. */
+export const planned = async (db: Queryable) =>
+  (await db.query<Run & { planRun: string; planState: FinalState; found: unknown; planError: Failure | null }>(plannedRuns)).rows
+
+const offerPlan = `
+  with wanted as (
+    update runs set plan = $2, approval = $3 where id = $1 and state = 'awaiting_approval' and approval is null returning id
+  )
+  insert into history (run, event, detail) select id, 'approval_wanted', $3::jsonb from wanted returning run as id`
+/** Shows the plan of a run to its approvers, under a digest. False when the run has ended, or was shown before. */
+export const wantApproval = (db: Queryable, run: string, plan: unknown, approval: Pick<Approval, 'digest' | 'planRun'>) =>
+  touched(db, offerPlan, [run, JSON.stringify(plan ?? null), approval])
+
+const lockAwaitingRun = `select ${columns} from runs r where id = $1 and state = 'awaiting_approval' for update`
+/** The run, nobody else's until the end of the transaction; undefined when it waits for no approval. */
+export const lockAwaiting = async (db: Queryable, run: string): Promise<Run | undefined> =>
+  (await db.query<Run>(lockAwaitingRun, [run])).rows[0]
+
+const approveRun = `
+  with approved as (
+    update runs set state = 'queued', approval = approval || jsonb_build_object('by', $3::text, 'at', now(), 'reason', $4::text), valid_until = $5, not_before = $6,
+      policy = $7, waiting_for = $8, waiting_since = case when $8::text is null then null else now() end
+    where id = $1 and state = 'awaiting_approval' and approval ->> 'digest' = $2 and valid_until > now()
+    returning id, target
+  ), locks as (
+    insert into run_locks (target, name, run, exclusive)
+    select approved.target, lock.name, approved.id, lock.exclusive
+    from approved, jsonb_to_recordset($9::jsonb) as lock (name text, exclusive boolean)
+    where approved.target is not null
+  ), told as (
+    insert into history (run, event, detail) select id, 'approved', jsonb_build_object('by', $3::text, 'digest', $2::text, 'reason', $4::text) from approved
+  )
+  select id, pg_notify('dbops_queued', '') from approved`
+/** Queues a run whose plan has this digest; from now on it wants its locks. False when it waits for no approval any more, or of another plan. */
+export const approve = (
+  db: Queryable,
+  a: {
+    run: string
+    digest: string
+    by: string
+    reason: string | null
+    validUntil: Date
+    notBefore: Date
+    policy: Record<string, unknown>
+    waitingFor: string | null
+    locks: Lock[]
+  },
+) => touched(db, approveRun, [a.run, a.digest, a.by, a.reason, a.validUntil, a.notBefore, a.policy, a.waitingFor, JSON.stringify(a.locks)])
 
 // ───────────────────────────────────────────────────────────── dispatch
 
@@ -288,11 +357,14 @@ const postpone = `
     update runs set not_before = $2, waiting_for = $3, waiting_since = coalesce(waiting_since, now()), policy = $4 where id = $1 and state = 'queued' returning id, attempt
   )
   insert into history (run, event, attempt, detail) select id, 'postponed', attempt, $4::jsonb from later`
+const permit = `update runs set policy = $2 where id = $1 and state = 'queued'`
 
 export type Verdict =
-  | { verdict: 'allow' }
+  /** `until`: when the permission ends, also for what is at work then; it is not begun after `startBy`. */
+  | { verdict: 'allow'; rule?: string; startBy?: Date; until?: Date }
   | { verdict: 'wait'; until: Date; reason: string; rule: string }
-  | { verdict: 'refuse'; reason: string; rule: string; hint?: string }
+  | Refusal
+export type Refusal = { verdict: 'refuse'; reason: string; rule: string; hint?: string }
 
 /**
  * Chooses what may begin now, in the order of priority and age: at most `perQueue` jobs lie in a queue, no target is above its cap, and a lock has one taker.
@@ -302,18 +374,20 @@ export async function dispatch(
   db: Queryable,
   perQueue: number,
   judge: (run: Run, now: Date) => Verdict,
-): Promise<{ sent: Run[]; refused: { run: Run; verdict: Verdict }[] } | null> {
+): Promise<{ sent: Run[]; refused: { run: Run; verdict: Refusal }[] } | null> {
   const { rows: begun } = await db.query<{ mine: boolean; now: Date; waiting: boolean }>(beginDispatch, [])
   const { mine, now, waiting } = begun[0]!
   if (!mine) return null
   if (!waiting) return { sent: [], refused: [] }
   const { rows } = await db.query<Run>(dispatchable, [perQueue])
   const sent: Run[] = []
-  const refused: { run: Run; verdict: Verdict }[] = []
+  const refused: { run: Run; verdict: Refusal }[] = []
   for (const run of rows) {
     const verdict: Verdict = run.mode === 'recover' ? { verdict: 'allow' } : judge(run, now)
-    if (verdict.verdict === 'allow') sent.push(run)
-    else if (verdict.verdict === 'wait') await db.query(postpone, [run.id, verdict.until, verdict.reason, verdict])
+    if (verdict.verdict === 'allow') {
+      if (verdict.until || (run.policy && run.policy['verdict'] !== 'allow')) await db.query(permit, [run.id, { ...verdict, at: now }])
+      sent.push(run)
+    } else if (verdict.verdict === 'wait') await db.query(postpone, [run.id, verdict.until, verdict.reason, verdict])
     else refused.push({ run, verdict })
   }
   if (sent.length) await db.query(markDispatched, [sent.map(run => run.id)])

@@ -10,10 +10,16 @@ import * as runs from '@dbops/ledger/runs'
 import { type Attempt, Parked, superseded, untilLedger } from './attempt.ts'
 import { backupsOf } from './attempt-backups.ts'
 import { findingEvent } from './finding-event.ts'
+import { permitOf } from './permit.ts'
 import { redact, redactAll } from './redact.ts'
 import type { RunLog } from './run-log.ts'
 
 const maxState = 64 * 1024
+
+const permittedUntil = (run: runs.Run) => {
+  const permit = permitOf(run)
+  return permit ? { permittedUntil: permit.until } : {}
+}
 
 export function contextOf<Verbs>(
   a: Attempt<Verbs>,
@@ -40,6 +46,7 @@ export function contextOf<Verbs>(
       bornAt: run.queuedAt,
       slot: run.slot,
       cutOff: run.spec.cutOff === undefined ? null : new Date(run.spec.cutOff),
+      ...permittedUntil(run),
       environment: service.config.environment,
       installation: service.ledger.installation,
     },

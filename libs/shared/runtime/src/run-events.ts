@@ -36,12 +36,19 @@ export function endEvent(
 
 export const lostEvent = (teller: Teller, run: Run, error: Failure): Envelope => tell(teller, run, 'run_lost', 'queued', error, undefined)
 
+/** The plan of a run is there, and another person than its asker is to look at it. */
+export const approvalWantedEvent = (teller: Teller, run: Run, digest: string): Envelope => {
+  const { data, ...event } = tell(teller, run, 'approval_wanted', 'awaiting_approval', null, undefined)
+  const approve = `./dbops approve ${run.id.slice(-8)}`
+  return { ...event, data: { ...data, result: { digest, askedBy: run.actor, until: run.validUntil.toISOString(), approve } } }
+}
+
 const tell = (
   teller: Teller,
   run: Run,
   event: SignalName,
   state: string,
-  error: Failure,
+  error: Failure | null,
   lastGood: LastGood | null | undefined,
 ): Envelope =>
   teller.event({

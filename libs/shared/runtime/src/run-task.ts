@@ -1,6 +1,6 @@
 // One attempt of one run, from the claim to the end: evict, open, plan, run, prove, seal, close, end. The handler returns facts; everything else happens here.
 import { type ArtifactWriter, artifactWriter } from '@dbops/artifacts/writer'
-import { Permanent } from '@dbops/contract/failure'
+import { Permanent, Refused } from '@dbops/contract/failure'
 import type { SignalName } from '@dbops/contract/signals'
 import type { Task } from '@dbops/contract/task'
 import { isOpen, nextClosing } from '@dbops/contract/windows'
@@ -11,6 +11,8 @@ import { contextOf } from './attempt-context.ts'
 import { ended, endedBadly } from './attempt-end.ts'
 import { openSession } from './attempt-session.ts'
 import type { Session } from './engine.ts'
+import { permitOf } from './permit.ts'
+import { digestOf } from './plan-digest.ts'
 import { recoverRun } from './recover-run.ts'
 import { redact, redactAll } from './redact.ts'
 import { openRunLog, type RunLog } from './run-log.ts'
@@ -24,6 +26,7 @@ export async function runAttempt<Verbs>(a: Attempt<Verbs>): Promise<void> {
     Math.min(run.timeoutMs, run.validUntil.getTime() - Date.now(), 2 ** 31 - 1),
   )
   const closing = atClosing(a)
+  const forbidden = atEndOfPermission(a)
   try {
     if (run.mode === 'recover') await recoverRun(a, log)
     else await doRun(a, log)
@@ -35,6 +38,7 @@ export async function runAttempt<Verbs>(a: Attempt<Verbs>): Promise<void> {
   } finally {
     clearTimeout(timeout)
     clearTimeout(closing)
+    clearTimeout(forbidden)
     await log.flush()
   }
 }
@@ -46,6 +50,26 @@ function atClosing<V>({ run, service, abort }: Attempt<V>): NodeJS.Timeout | und
   if (!window || !isOpen(window, service.config.zone, now)) return undefined
   const closes = nextClosing(window, service.config.zone, now)
   return setTimeout(() => abort.abort(new WindowClosed(`window "${run.spec.window!.name}" closed`)), closes.getTime() - now.getTime())
+}
+
+/** What the policy permitted for a time ends with that time, and is not begun when it would not fit into the rest of it: then the run waits again, and no attempt is burnt. */
+function atEndOfPermission<V>({ run, abort }: Attempt<V>): NodeJS.Timeout | undefined {
+  const permit = permitOf(run)
+  if (!permit) return undefined
+  const end = (what: string) => abort.abort(new WindowClosed(`${what} (${permit.rule})`))
+  const now = Date.now()
+  if (now > permit.startBy.getTime()) end(`it would not be done by ${permit.until.toISOString()}`)
+  return setTimeout(() => end(`its time was over at ${permit.until.toISOString()}`), permit.until.getTime() - now)
+}
+
+/** What was approved is what is done: a plan that decides something else is refused before anything is touched. */
+function refuseAnotherPlan({ approval }: runs.Run, plan: unknown): void {
+  const digest = digestOf(plan)
+  if (!approval || approval.digest === digest) return
+  throw new Refused(`the plan is not the one that ${approval.by ?? 'somebody'} approved: ${digest} in place of ${approval.digest}`, {
+    code: 'plan_changed',
+    hint: 'what it is about has changed since: ask again, and have the new plan approved',
+  })
 }
 
 async function doRun<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<void> {
@@ -82,6 +106,7 @@ async function doRun<Verbs>(a: Attempt<Verbs>, log: RunLog): Promise<void> {
     begun = true
     const c = contextOf(a, log, session?.verbs, writer, event => (emitted = event))
     const plan = task.plan ? await task.plan(c) : undefined
+    refuseAnotherPlan(run, redactAll(plan))
     if (plan !== undefined) await untilLedger(a, () => runs.savePlan(service.ledger, fence, redactAll(plan)))
     if (run.mode === 'plan') {
       await close()
