@@ -31,15 +31,27 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
         const table = {
           table: 'core.tenants',
           oid,
+          why: [],
           startedAt: new Date(0).toISOString(),
           seconds: 0,
           deadBefore: 100,
           deadAfter: 0,
           bytesBefore: 8192,
           bytesAfter: 8192,
+          ageBefore: 1,
+          ageAfter: 1,
+          frozen: false,
           holders: [],
         }
         return { tables: [table], analyzed: [] }
+      }),
+  },
+  'pg.analyze': {
+    untouched: () =>
+      untouched('pg.analyze', { params: { tables: ['core.tenants'] } }, async place => {
+        const [{ oid }] = (await place.sql<{ oid: number }>(`SELECT 'core.tenants'::regclass::oid AS oid`)) as [{ oid: number }]
+        const begun = { startedAt: new Date(0).toISOString(), seconds: 0 }
+        return { tables: [{ table: 'core.tenants', oid, why: null, ...begun, changedBefore: 100, rowsBefore: 0, rowsAfter: 100 }] }
       }),
   },
   'pg.dump': {

@@ -15,7 +15,8 @@ import { postgres } from '../src/postgres.ts'
 import type { PostgresVerbs } from '../src/task.ts'
 
 export const installation = 'beef0001'
-let fences = 1_000
+// Test files share one server, and the end of an attempt ends all sessions of its fence there.
+let fences = 1_000 + Math.floor(Math.random() * 1e9)
 
 export const targetOf = (url: string): OpenTarget<PgTarget> => ({
   name: 'core',
@@ -169,6 +170,16 @@ export async function once(task: Task<PostgresVerbs>, url: string, options: Para
   } finally {
     await tried.close()
   }
+}
+
+/** The context with every statement of its working session written down. */
+export function counting<C extends PostgresVerbs>(c: C): { c: C; queries: string[] } {
+  const queries: string[] = []
+  const query: PostgresVerbs['pg']['query'] = (sql, values) => {
+    queries.push(sql)
+    return c.pg.query(sql, values)
+  }
+  return { c: { ...c, pg: { ...c.pg, query } }, queries }
 }
 
 /** What the runner knows of a manifest. */

@@ -12,14 +12,24 @@ export interface Seen {
   before: number
   after: number
   threshold: number
+  /** The age of its oldest row, where that should have fallen and is still too high; in transactions or multixacts, the greater. */
+  stillOld: number | null
   holders: Holder[]
 }
 
+export interface Verdict {
+  ok: boolean
+  outcome: Outcome
+  reason: string
+  hint?: string
+}
+
 /** `mine`: the name of our own session, by which a dump of this installation is known. */
-export function judge(seen: Seen, mine: string): { ok: boolean; outcome: Outcome; reason: string; hint?: string } {
-  const { table, startedAt, lastVacuum, before, after, threshold, holders } = seen
+export function judge(seen: Seen, mine: string): Verdict {
+  const { table, startedAt, lastVacuum, before, after, threshold, stillOld, holders } = seen
   if (!lastVacuum || lastVacuum < startedAt)
     return { ok: false, outcome: 'unmoved', reason: `${table}: last_vacuum did not move (${lastVacuum?.toISOString() ?? 'never'})` }
+  if (stillOld !== null) return stayed(`${table}: its oldest row is still ${stillOld} transactions old`, holders, mine)
   if (after <= threshold)
     return { ok: true, outcome: 'few', reason: `${table}: ${after} dead rows, autovacuum would come at ${Math.round(threshold)}` }
   const [oldest] = holders
@@ -27,12 +37,16 @@ export function judge(seen: Seen, mine: string): { ok: boolean; outcome: Outcome
     const rest = oldest ? `; those that stay are held by ${describeHolder(oldest).who}` : ''
     return { ok: true, outcome: 'fell', reason: `${table}: dead rows fell from ${before} to ${after}${rest}` }
   }
-  const stay = `${table}: ${after} dead rows stay`
+  return stayed(`${table}: ${after} dead rows stay`, holders, mine)
+}
+
+/** What did not go, with who keeps it. */
+function stayed(what: string, [oldest]: Holder[], mine: string): Verdict {
   if (!oldest)
     return {
       ok: false,
       outcome: 'stayed',
-      reason: `${stay}, and nobody was seen to hold the horizon`,
+      reason: `${what}, and nobody was seen to hold the horizon`,
       hint: 'GRANT pg_monitor to the role of this target, so that it sees all sessions; or the table is written faster than it is vacuumed',
     }
   const fence = fenceOfOurDump(oldest, mine)
@@ -40,8 +54,8 @@ export function judge(seen: Seen, mine: string): { ok: boolean; outcome: Outcome
     return {
       ok: true,
       outcome: 'held_by_dump',
-      reason: `${stay} until our own dump (pg.dump, fence ${fence}) is done; the next vacuum takes them`,
+      reason: `${what} until our own dump (pg.dump, fence ${fence}) is done; the next vacuum takes them`,
     }
   const { who, hint } = describeHolder(oldest)
-  return { ok: false, outcome: 'held', reason: `${stay}: the horizon is held by ${who}`, hint }
+  return { ok: false, outcome: 'held', reason: `${what}: the horizon is held by ${who}`, hint }
 }
