@@ -61,6 +61,7 @@ export default defineProbe({
     evictedAt: z.iso.datetime().nullable(),
     evictions: z.number().nullable(),
   }),
+  tells: ['finding_opened', 'finding_gone'],
   gauges: ({ statements, max, window, evictions }) => ({
     statements,
     statements_max: max,

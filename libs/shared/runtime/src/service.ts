@@ -26,8 +26,10 @@ import { beConnected, blockingRedis, evictionFault, promptRedis } from './redis.
 
 export interface Loop {
   name: string
-  /** Milliseconds between turns. */
+  /** Milliseconds from the end of a turn to the next. */
   every: number
+  /** From its beginning instead, so that a turn that takes its time keeps the cadence. */
+  steady?: true
   /** A notification in the ledger that brings the next turn forward. */
   wake?: Channel
   /** Also while the service is not ready. */
@@ -249,7 +251,11 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   hinder('start', null)
 }
 
-function runLoop(s: Service, { name, every, wake, always, turn }: Loop, turns: Map<string, { at: number; limit: number }>): () => void {
+function runLoop(
+  s: Service,
+  { name, every, steady, wake, always, turn }: Loop,
+  turns: Map<string, { at: number; limit: number }>,
+): () => void {
   let rouse: () => void = () => undefined
   let roused = false
   let last = ''
@@ -263,6 +269,7 @@ function runLoop(s: Service, { name, every, wake, always, turn }: Loop, turns: M
     while (!s.signal.aborted && !ended.signal.aborted) {
       const alive = () => void turns.set(name, { at: performance.now(), limit: patience + every })
       alive()
+      const begun = performance.now()
       roused = false
       if (always || s.isReady()) {
         try {
@@ -279,8 +286,9 @@ function runLoop(s: Service, { name, every, wake, always, turn }: Loop, turns: M
         }
       }
       if (roused) continue
+      const pause = steady ? Math.max(every / 10, every - (performance.now() - begun)) : every
       await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, every)
+        const timer = setTimeout(resolve, pause)
         rouse = () => {
           clearTimeout(timer)
           resolve()
