@@ -54,6 +54,39 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
         return { tables: [{ table: 'core.tenants', oid, why: null, ...begun, changedBefore: 100, rowsBefore: 0, rowsAfter: 100 }] }
       }),
   },
+  'pg.purge': {
+    untouched: () =>
+      untouched(
+        'pg.purge',
+        {
+          params: { policy: 'old' },
+          entries: { policy: { target: 'core', table: 'core.tenants', by: 'born', age: '1d', atMost: 95 } },
+          cutOff: new Date(),
+        },
+        async place => {
+          await place.sql(`ALTER TABLE core.tenants ADD born timestamptz DEFAULT '2020-01-01Z'`)
+          const [{ xid }] = (await place.sql<{ xid: string }>(`SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text AS xid`)) as [
+            { xid: string },
+          ]
+          return {
+            table: 'core.tenants',
+            cutOff: new Date().toISOString(),
+            deleted: 100,
+            batches: 1,
+            way: 'blocks',
+            why: 'no index',
+            partitions: { emptied: 0, rowsAbout: 0 },
+            left: 0,
+            locked: 0,
+            holders: [],
+            oldestKept: null,
+            resumedAt: null,
+            pace: { longestMs: 1, size: 16, settledAfter: null, waited: {} },
+            seenBefore: xid,
+          }
+        },
+      ),
+  },
   'pg.dump': {
     untouched: () =>
       untouched(
