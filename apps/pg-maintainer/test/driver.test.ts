@@ -226,11 +226,11 @@ describe('pg.health', () => {
     const [{ version }] = (await place.sql<{ version: string }>(`SELECT current_setting('server_version') AS version`)) as [
       { version: string },
     ]
-    expect(seen).toEqual({
+    expect(seen).toMatchObject({
       version,
       uptimeSeconds: expect.any(Number) as number,
       maxConnections: 300,
-      connections: expect.objectContaining({ active: expect.any(Number) as number }) as Record<string, number>,
+      connections: { active: expect.any(Number) as number },
       standby: false,
       replicationLagSeconds: null,
     })

@@ -132,14 +132,19 @@ export interface Looked {
 export async function lookOnce(
   probe: Probe<PostgresVerbs>,
   url: string,
-  more: Partial<Look<Record<string, unknown>>> & { target?: string; config?: PgTarget } = {},
+  {
+    entries = {},
+    ...more
+  }: Partial<Omit<Look<Record<string, unknown>>, 'entries'>> & { config?: PgTarget; entries?: Partial<Look<unknown>['entries']> } = {},
 ): Promise<Looked> {
   const signal = AbortSignal.timeout(15_000)
   const session = await postgres.look(targetOf(url), `dbops:${installation}:probe:${probe.name}`, signal)
   const looked: Looked = { result: {}, faults: [], told: [] }
   try {
+    const nothing = aLook('core', targetOf(url).config, signal)
     const look: Look<Record<string, unknown>> = {
-      ...aLook('core', targetOf(url).config, signal),
+      ...nothing,
+      entries: { ...nothing.entries, ...entries },
       tell: (event, data, operation) => void looked.told.push({ event, data, operation }),
       find: fault => void looked.faults.push(fault),
       ...more,

@@ -1,52 +1,100 @@
 // pg.health: whether the server answers, and the few numbers that say how it is.
+import { formatSize } from '@dbops/contract/duration'
 import { z } from 'zod'
+import { diskUsage, type Space, space, spaceOf, usageOf } from '../health/space.ts'
 import { defineProbe } from '../task.ts'
 
+// A standby that has replayed all that came is not behind, however long nothing came; one without a stream can only say how old its data is.
+// On the primary replay_lag goes back to null when a standby has caught up.
 const vitals = `
   SELECT current_setting('server_version') AS version,
          extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS "uptimeSeconds",
          current_setting('max_connections')::int AS "maxConnections",
-         (SELECT jsonb_object_agg(state, n)
+         current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0) AS "reservedConnections",
+         (SELECT coalesce(jsonb_object_agg(state, n), '{}')
             FROM (SELECT coalesce(state, 'hidden') AS state, count(*)::int AS n
                     FROM pg_stat_activity
                    WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL
                    GROUP BY 1) AS by_state) AS connections,
          pg_is_in_recovery() AS standby,
+         CASE WHEN NOT pg_is_in_recovery() THEN primary_lag.standbys END AS standbys,
          CASE WHEN pg_is_in_recovery()
-              THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
-              ELSE (SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replication)
-          END AS "replicationLagSeconds"`
+              THEN CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')
+                         AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                        THEN 0
+                        ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END
+              ELSE primary_lag.seconds
+          END AS "replicationLagSeconds"
+    FROM (SELECT count(*)::int AS standbys,
+                 max(extract(epoch FROM CASE WHEN replay_lsn = sent_lsn THEN coalesce(replay_lag, '0') ELSE replay_lag END))::float8 AS seconds
+            FROM pg_stat_replication) AS primary_lag`
+
+interface Vitals {
+  version: string
+  uptimeSeconds: number
+  maxConnections: number
+  reservedConnections: number
+  connections: Record<string, number>
+  standby: boolean
+  standbys: number | null
+  replicationLagSeconds: number | null
+}
+
+/** Percent of the disk from which on it is a finding; the platform's own rule says 80. */
+const fullFrom = 80
+const nearlyFullFrom = 90
 
 export default defineProbe({
   name: 'pg.health',
-  summary: 'Whether the server answers: version, uptime, connections, replication lag',
+  summary: 'Whether the server answers: version, uptime, connections, replication lag, room on the disk',
   every: '10s',
   result: z.strictObject({
     version: z.string(),
     uptimeSeconds: z.number(),
     maxConnections: z.int(),
+    /** Of these, connections that are kept for superusers and pg_use_reserved_connections. */
+    reservedConnections: z.int(),
     /** By state; `hidden` are those of other roles, where the role may not see them (pg_monitor). */
     connections: z.record(z.string(), z.int()),
     standby: z.boolean(),
-    /** Null where there is no standby, or none that lags. */
+    /** Of the standby that is furthest behind, or of this one. Null with the reason beside it. */
     replicationLagSeconds: z.number().nullable(),
+    replicationLagReason: z.string().nullable(),
+    space,
+    diskUsage,
   }),
   emits: { failed: 'db_connection_failed', recovered: 'db_connection_recovered' },
-  gauges: ({ uptimeSeconds, maxConnections, connections, replicationLagSeconds }) => ({
+  tells: ['finding_opened', 'finding_gone'],
+  gauges: ({ uptimeSeconds, maxConnections, connections, replicationLagSeconds, diskUsage, space }) => ({
     uptime_seconds: uptimeSeconds,
     connections_max: maxConnections,
     connections: Object.values(connections).reduce((sum, n) => sum + n, 0),
+    connections_by_state: Object.entries(connections).map(([state, value]) => ({ labels: { state }, value })),
     replication_lag_seconds: replicationLagSeconds,
+    disk_usage_percent: diskUsage.percent,
+    database_size_bytes: bySize(space),
   }),
+  compat: ({ space }) => ({ pg_database_size_bytes: bySize(space) }),
   async look(c) {
-    const [seen] = await c.pg.query<{
-      version: string
-      uptimeSeconds: number
-      maxConnections: number
-      connections: Record<string, number>
-      standby: boolean
-      replicationLagSeconds: number | null
-    }>(vitals)
-    return seen!
+    const [{ standbys, ...seen }] = (await c.pg.query<Vitals>(vitals)) as [Vitals]
+    const measured = await spaceOf(c.pg, (c.last?.result as { space?: Space } | undefined)?.space, c.signal)
+    const usage = usageOf(measured, c.config.engine === 'pg' ? c.config.disk : undefined)
+    if (usage.percent !== null && usage.percent >= fullFrom)
+      c.find({
+        key: 'disk',
+        level: usage.percent >= nearlyFullFrom ? 'error' : 'warning',
+        what: `databases and write-ahead log take ${usage.percent} % of the disk: ${formatSize(measured.usedBytes!)} of ${formatSize(usage.totalBytes!)}`,
+        hint: 'enlarge it, or make room: docs/operate/disk.md says how, and what must never be deleted',
+        evidence: { space: measured },
+      })
+    return { ...seen, replicationLagReason: lagReason(seen, standbys), space: measured, diskUsage: usage }
   },
 })
+
+const bySize = ({ databases }: Space) => databases.map(({ name, bytes }) => ({ labels: { datname: name }, value: bytes }))
+
+function lagReason({ standby, replicationLagSeconds }: Omit<Vitals, 'standbys'>, standbys: number | null): string | null {
+  if (replicationLagSeconds !== null) return null
+  if (standby) return 'nothing was replayed since this standby started'
+  return standbys ? 'no standby has said how far it is, or the role may not see it (pg_monitor)' : 'no standby is connected'
+}

@@ -244,7 +244,7 @@ export interface Look<Result> {
   /** The entry of the configuration, its secrets unopened. */
   readonly config: Target
   /** Entries of these sections that are of this target; of schedules those that name it by themselves. */
-  readonly entries: Pick<ConfigFile, 'pools' | 'views' | 'purges' | 'dumps' | 'schedules'>
+  readonly entries: Pick<ConfigFile, 'pools' | 'views' | 'purges' | 'dumps' | 'ingest' | 'schedules'>
   readonly environment: string
   readonly installation: string
   readonly signal: AbortSignal

@@ -23,6 +23,7 @@ export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, 
       service.loop({
         name: `probe ${probe.name} ${target.name}`,
         every,
+        steady: true,
         always: true,
         turn: async () => {
           // Longer than the interval, so that the holder keeps it from reading to reading.
@@ -170,5 +171,9 @@ async function save<Verbs>(
 function entriesOf(config: ConfigFile, target: string): Look<unknown>['entries'] {
   const mine = <T extends { target: string }>(section: Record<string, T>): Record<string, T> =>
     Object.fromEntries(Object.entries(section).filter(([, entry]) => entry.target === target))
-  return { pools: mine(config.pools), views: mine(config.views), purges: mine(config.purges), dumps: mine(config.dumps) }
+  const schedules = Object.fromEntries(
+    Object.entries(config.schedules).filter(([, { target: one, targets }]) => one === target || targets?.includes(target)),
+  )
+  const { pools, views, purges, dumps, ingest } = config
+  return { pools: mine(pools), views: mine(views), purges: mine(purges), dumps: mine(dumps), ingest: mine(ingest), schedules }
 }

@@ -5,7 +5,7 @@ import type { Look } from '@dbops/contract/task'
 export const aLook = (target: string, config: Target, signal: AbortSignal): Look<Record<string, unknown>> => ({
   target,
   config,
-  entries: { pools: {}, views: {}, purges: {}, dumps: {} },
+  entries: { pools: {}, views: {}, purges: {}, dumps: {}, ingest: {}, schedules: {} },
   environment: 'test',
   installation: 'beef0001',
   signal,

@@ -1,0 +1,85 @@
+// pg.cron-jobs: jobs of pg_cron that do what this system does, that fail without anybody hearing of it, or that fall into one of pg_cron's traps.
+import type { Look } from '@dbops/contract/task'
+import { z } from 'zod'
+import { type Doings, everyTable, judgeJob } from '../cron-jobs/judge.ts'
+import { readCron } from '../cron-jobs/read.ts'
+import { statementText } from '../statement-text.ts'
+import { defineProbe } from '../task.ts'
+
+/** pg_cron keeps every run for ever; from so many rows on it is a finding. */
+const tooManyRuns = 1_000_000
+
+export default defineProbe({
+  name: 'pg.cron-jobs',
+  summary: 'Jobs of pg_cron: those that do what this system does, failing ones, and traps',
+  every: '5m',
+  result: z.strictObject({
+    installed: z.boolean(),
+    /** The database that has pg_cron's tables. */
+    database: z.string().nullable(),
+    jobs: z.array(
+      z.strictObject({
+        id: z.int(),
+        name: z.string().nullable(),
+        schedule: z.string(),
+        command: z.string().nullable(),
+        database: z.string(),
+        active: z.boolean(),
+        lastStatus: z.string().nullable(),
+        lastStart: z.iso.datetime().nullable(),
+        lastMessage: z.string().nullable(),
+      }),
+    ),
+    complete: z.boolean(),
+    /** About so many rows in cron.job_run_details. */
+    runs: z.int().nullable(),
+    reason: z.string().nullable(),
+  }),
+  tells: ['finding_opened', 'finding_gone'],
+  gauges: ({ jobs }) => ({
+    cron_jobs: jobs.filter(({ active }) => active).length,
+    cron_jobs_failing: jobs.filter(({ active, lastStatus }) => active && lastStatus === 'failed').length,
+  }),
+  async look(c) {
+    if (c.config.engine !== 'pg') throw new Error('pg.cron-jobs looks at PostgreSQL targets')
+    const { jobs, database, complete, runs, reason } = await readCron(c.pg, { target: c.target, config: c.config, signal: c.signal })
+    const doings = doingsOf(c.entries, c.target)
+    // Jobs of other databases are other targets'; in pg_cron's own database stand also those that were meant for this one and forgot to say so.
+    const mine = jobs.filter(job => job.database === c.pg.database || job.database === database)
+    for (const job of mine)
+      for (const fault of judgeJob({ ...job, command: statementText(job.command, 500)! }, doings, c.pg.database)) c.find(fault)
+    if (runs !== null && runs > tooManyRuns)
+      c.find({
+        key: 'runs',
+        level: 'warning',
+        what: `cron.job_run_details has about ${runs.toLocaleString('en-US')} rows: pg_cron deletes none`,
+        sql: `DELETE FROM cron.job_run_details WHERE end_time < now() - interval '7 days'`,
+      })
+    return {
+      installed: database !== null,
+      database,
+      jobs: mine.slice(0, 100).map(({ command, lastStart, ...job }) => ({
+        ...job,
+        command: statementText(command),
+        lastStart: lastStart?.toISOString() ?? null,
+      })),
+      complete,
+      runs,
+      reason,
+    }
+  },
+})
+
+/** Which tables this system deletes from, vacuums, analyzes and refreshes by itself. */
+function doingsOf({ purges, views, schedules }: Look<unknown>['entries'], target: string): Doings {
+  const doings: Doings = { delete: new Map(), vacuum: new Map(), analyze: new Map(), refresh: new Map() }
+  for (const [name, { table }] of Object.entries(purges)) doings.delete.set(table, `purges.${name}`)
+  for (const [name, { members }] of Object.entries(views)) for (const member of members) doings.refresh.set(member, `views.${name}`)
+  for (const [name, { task, params, enabled }] of Object.entries(schedules)) {
+    const verb = task === 'pg.vacuum' ? 'vacuum' : task === 'pg.analyze' ? 'analyze' : undefined
+    if (!verb || !enabled) continue
+    const tables = Array.isArray(params.tables) && params.tables.length ? (params.tables as string[]) : [everyTable]
+    for (const table of tables) doings[verb].set(table, `schedules.${name} on ${target}`)
+  }
+  return doings
+}
