@@ -5,8 +5,8 @@ import { type ArtifactRow, findArtifact, listArtifacts } from '@dbops/ledger/art
 import type { Context } from './command.ts'
 import { factLines, indent } from './facts.ts'
 import { limitOf } from './filters.ts'
-import { clock, past, stamp } from './moment.ts'
-import { ago, shortId } from './print.ts'
+import { clock, past } from './moment.ts'
+import { ago, type Colour, type Print, shortId } from './print.ts'
 import { findOne } from './runs/find-run.ts'
 import { room } from './runs/start-run.ts'
 
@@ -23,6 +23,8 @@ const backupRecord = (a: ArtifactRow) => ({
   bytes: a.bytes,
   files: a.files,
   verified: a.verifiedAt ? { at: a.verifiedAt, verdict: a.verdict } : null,
+  /** Of the last restore check; null when there was none. */
+  verdict: a.verdict,
   location: a.location,
 })
 
@@ -43,7 +45,11 @@ export async function backups({ options, print, connect }: Context): Promise<voi
       { head: 'ago', of: b => ago(b.createdAt, now), right: true },
       { head: 'size', of: b => formatSize(b.bytes), right: true },
       { head: 'files', wide: true, of: b => b.files, right: true },
-      { head: 'verified', wide: true, of: b => (b.verified ? `${b.verified.verdict} ${ago(b.verified.at, now)} ago` : 'not yet') },
+      {
+        head: 'verified',
+        of: b => verifiedWords(b, now),
+        colour: b => (b.verdict === null ? undefined : verdictColour(b.verdict)),
+      },
       { head: 'location', of: b => b.location },
     ],
     `no backup${target ? ` of ${target}` : ''} has a manifest yet; ./dbops runs --task pg.dump shows what was tried, ./dbops run pg.dump --help makes one`,
@@ -63,14 +69,12 @@ export async function showBackup({ args, print, connect }: Context): Promise<voi
   )
   const rows = [
     ['created', past(found.createdAt, now)],
-    ['verified', found.verifiedAt ? `${found.verdict}, ${stamp(found.verifiedAt)}` : 'not yet'],
+    ['verified', verifiedWords(backupRecord(found), now)],
     ['location', found.location],
   ]
   for (const [name, value] of rows) print.line(`  ${print.colour('dim', name!.padEnd(8))}  ${value}`)
   print.line()
-  print.line(print.colour('bold', 'restore, without this system'))
-  if (found.location.startsWith('file://')) print.line(`  cd '${fileURLToPath(found.location)}'`)
-  for (const line of restore ?? ['# the manifest says nothing about it']) print.line(`  ${line}`)
+  tellRestore(print, found, restore)
   const sections: [string, unknown][] = [
     ['files', files],
     ['manifest', manifest],
@@ -81,3 +85,18 @@ export async function showBackup({ args, print, connect }: Context): Promise<voi
     for (const line of indent(factLines(facts, room()))) print.line(line)
   }
 }
+
+/** The lines that restore it, to be run by whoever has no more than a shell. */
+export function tellRestore(print: Print, { location }: ArtifactRow, restore: string[] | undefined): void {
+  print.line(print.colour('bold', 'restore, without this system'))
+  if (location.startsWith('file://')) print.line(`  cd '${fileURLToPath(location)}'`)
+  for (const line of restore ?? ['# the manifest says nothing about it']) print.line(`  ${line}`)
+}
+
+/** Only a pass makes it verified, and a later check that does not pass says more than the pass before it. */
+const verifiedWords = ({ verified, verdict }: Pick<ReturnType<typeof backupRecord>, 'verified' | 'verdict'>, now: Date) => {
+  if (verdict === null) return 'not yet'
+  if (verdict === 'pass') return verified ? `pass ${ago(verified.at, now)} ago` : 'pass'
+  return verified ? `${verdict}; passed ${ago(verified.at, now)} ago` : verdict
+}
+const verdictColour = (verdict: string): Colour => (verdict === 'pass' ? 'green' : verdict === 'partial' ? 'yellow' : 'red')

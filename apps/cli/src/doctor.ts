@@ -5,29 +5,15 @@ import { formatDuration } from '@dbops/contract/duration'
 import { failureOf } from '@dbops/contract/failure'
 import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
-import { listReadings } from '@dbops/ledger/probes'
 import { listTargets } from '@dbops/ledger/schedules'
-import { listServices } from '@dbops/ledger/services'
 import { type Config, checkConfig } from '@dbops/runtime/config'
 import { apps } from '@dbops/runtime/config-owners'
-import type { Finding } from '@dbops/runtime/engine'
+import { bad, type Check, foundOnTargets, ok, tellCheck } from './checks.ts'
 import type { Context } from './command.ts'
 import type { Connection } from './connect.ts'
 import { exits } from './exits.ts'
 import { findHome, runningUp } from './home.ts'
-import type { Colour, Print } from './print.ts'
-import { wrap } from './up/teller.ts'
 import { isSilent, listWorkers } from './workers.ts'
-
-/** One finding. `area` is a part of the installation: `ledger`, `services`, `target core`. */
-export interface Check {
-  area: string
-  level: Finding['level']
-  what: string
-  hint: string | null
-}
-
-const colours: Record<Check['level'], Colour> = { ok: 'green', warning: 'yellow', error: 'red' }
 
 export async function doctor(c: Context): Promise<number> {
   const { print } = c
@@ -39,7 +25,7 @@ export async function doctor(c: Context): Promise<number> {
     checks.push(
       ...(await ledgerChecks(ledger)),
       ...(await services(ledger, config)),
-      ...(await targets(ledger)),
+      ...(await foundOnTargets(ledger)),
       ...(await stores(config)),
       ...(await events(ledger)),
     )
@@ -49,7 +35,7 @@ export async function doctor(c: Context): Promise<number> {
     if (!checks.some(({ level }) => level === 'error')) checks.push({ area: 'ledger', level: 'error', what: message, hint: hint ?? null })
   }
   print.environment(connection?.environment)
-  for (const check of checks) tell(print, check, Math.max(...checks.map(({ area }) => area.length)))
+  for (const check of checks) tellCheck(print, check, Math.max(...checks.map(({ area }) => area.length)))
   const count = (level: Check['level']) => checks.filter(check => check.level === level).length
   const [errors, warnings] = [count('error'), count('warning')]
   print.line()
@@ -60,20 +46,6 @@ export async function doctor(c: Context): Promise<number> {
   )
   return errors ? exits.failed : exits.done
 }
-
-function tell(print: Print, check: Check, widest: number): void {
-  const { area, level, what, hint } = check
-  print.record(check)
-  const before = widest + 'warning'.length + 4
-  const [first = '', ...rest] = wrap(what, roomBeside(before))
-  print.line(`${area.padEnd(widest)}  ${print.colour(colours[level], level.padEnd('warning'.length))}  ${first}`)
-  const more = [...rest, ...(hint ? wrap(`hint: ${hint}`, roomBeside(before)).map(line => print.colour('yellow', line)) : [])]
-  for (const line of more) print.line(' '.repeat(before) + line)
-}
-const roomBeside = (before: number) => (process.stdout.isTTY ? (process.stdout.columns || 120) - before : Infinity)
-
-const ok = (area: string, what: string): Check => ({ area, level: 'ok', what, hint: null })
-const bad = (level: 'warning' | 'error', area: string, what: string, hint: string): Check => ({ area, level, what, hint })
 
 /** Of --config, else of the running `up`. */
 function configuration(named: string | undefined): Check[] {
@@ -123,34 +95,6 @@ function hindrance(name: string, reason: string): Check {
   if (reason === 'starting') return bad('warning', name, 'it is starting', 'ask again in a moment')
   const [what, ...mend] = reason.split('; ')
   return bad('error', name, what!, mend.join('; ') || 'see its log, and the server that it speaks of')
-}
-
-/** As the maintainers found them: versions, rights, tools. */
-async function targets(ledger: Ledger): Promise<Check[]> {
-  const found = (await listServices(ledger, 60_000)).flatMap(({ app, detail }) =>
-    ((detail['findings'] as Finding[] | undefined) ?? []).map(finding => ({
-      area: finding.target ? `target ${finding.target}` : app,
-      level: finding.level,
-      what: finding.what,
-      hint: finding.hint ?? null,
-    })),
-  )
-  // A finding may be a minute old; a reading is of this moment.
-  const known = new Set((await listTargets(ledger)).map(({ name }) => name))
-  const readings = (await listReadings(ledger)).flatMap(({ target, probe, state, since, error }) =>
-    state === 'ok' || !known.has(target)
-      ? []
-      : [
-          bad(
-            'error',
-            `target ${target}`,
-            `${probe} fails since ${since.toISOString()}: ${error?.message ?? 'no reason was told'}`,
-            error?.hint ?? 'is the server running, and reachable from its maintainer?',
-          ),
-        ],
-  )
-  // Replicas find the same.
-  return [...new Map([...readings, ...found].map(check => [JSON.stringify(check), check])).values()]
 }
 
 /** As this machine reaches them, where the configuration is known. */

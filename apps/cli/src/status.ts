@@ -1,6 +1,6 @@
 // The whole at a glance, from the ledger alone: who works, what is looked after, what waits, how far the readers of the events are, what comes.
-import { formatSize } from '@dbops/contract/duration'
 import { firingBySeverity } from '@dbops/ledger/alerts'
+import { countOpen } from '@dbops/ledger/findings'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
 import { standing } from '@dbops/ledger/pauses'
@@ -11,6 +11,7 @@ import type { Context } from './command.ts'
 import { Failed } from './fail.ts'
 import { away, clock, past } from './moment.ts'
 import { ago, type Colour, type Print } from './print.ts'
+import { figures } from './reading-words.ts'
 import { pauseOf } from './schedules.ts'
 import { listWorkers, readyColour, readyWords, type Worker, withoutGhosts } from './workers.ts'
 
@@ -115,17 +116,18 @@ async function tell(print: Print, ledger: Ledger, { services, targets, queues, s
   )
   title('targets')
   print.rows(
-    targets,
+    // How it is, and what of it cannot be read; all other readings: ./dbops probes.
+    targets.filter(({ probe, engine, state }) => probe === null || probe === `${engine}.health` || state === 'failed'),
     [
       { head: 'target', of: t => t.name },
-      { head: 'engine', of: t => t.engine },
+      { head: 'probe', of: t => t.probe ?? t.engine },
       {
         head: 'state',
         of: t => t.state ?? 'not read yet',
         colour: t => (t.state === 'ok' ? 'green' : t.state === 'failed' ? 'red' : 'yellow'),
       },
       { head: 'read', of: t => t.at && `${ago(t.at, now)} ago` },
-      { head: 'about', of: t => (t.error ? `since ${past(t.since!, now)}: ${t.error.message}` : reading(t.result)) },
+      { head: 'about', of: t => (t.error ? `since ${past(t.since!, now)}: ${t.error.message}` : figures(t.result)) },
     ],
     'none is configured; see docs/config.md, section targets',
   )
@@ -149,7 +151,11 @@ async function tell(print: Print, ledger: Ledger, { services, targets, queues, s
     for (const { reader, behind, copiedAt } of readers)
       print.line(`${reader}: ${behind ? `${behind} behind` : 'has read all'}, seen ${ago(copiedAt, now)} ago`)
   }
-  const firing = await firingBySeverity(ledger)
+  const [firing, open] = [await firingBySeverity(ledger), await countOpen(ledger)]
+  if (open) {
+    title('findings')
+    print.line(`${print.colour('yellow', `${open} open`)}: ./dbops findings`)
+  }
   if (firing.length) {
     title('alerts')
     print.line(
@@ -174,14 +180,3 @@ async function tell(print: Print, ledger: Ledger, { services, targets, queues, s
   )
   if (next.length > nextShown) print.line(print.colour('dim' satisfies Colour, `and ${next.length - nextShown} more: ./dbops schedules`))
 }
-
-/** The plain numbers and words of a reading, in their order: `version 15.4, connections 12`. */
-const reading = (result: Record<string, unknown> | null): string =>
-  Object.entries(result ?? {})
-    .flatMap(([key, value]) => {
-      if (typeof value === 'number') return [`${word(key)} ${/bytes/i.test(key) ? formatSize(value) : value.toLocaleString('en')}`]
-      return typeof value === 'string' ? [`${word(key)} ${value}`] : []
-    })
-    .slice(0, 4)
-    .join(', ')
-const word = (key: string) => key.replace(/(?<=[a-z0-9])[A-Z]/g, letter => ` ${letter.toLowerCase()}`).replaceAll('_', ' ')

@@ -62,7 +62,10 @@ export const took = (r: Pick<RunRecord, 'startedAt' | 'finishedAt' | 'state'>, n
   r.startedAt && (r.finishedAt || r.state === 'running') ? formatDuration((r.finishedAt ?? now).getTime() - r.startedAt.getTime()) : null
 
 function about(r: RunRecord): string {
-  if (r.state === 'skipped') return `${r.slots} slot${r.slots === 1 ? '' : 's'}, ${r.error?.message ?? 'no reason given'}`
+  if (r.state === 'skipped') {
+    const reason = r.error?.message ?? 'no reason given'
+    return r.slots === 1 ? reason : `${r.slots} slots ${reason.replace(/^it /, '')}`
+  }
   if (r.waitingFor) return `waits for ${r.waitingFor}`
   if (r.error) return r.error.message
   return `${r.mode === 'do' ? '' : `${r.mode}, `}${causeWords(r)}`

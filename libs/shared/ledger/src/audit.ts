@@ -13,3 +13,8 @@ const insert = 'insert into audit (actor, action, subject, detail) values ($1, $
 
 /** In the caller's transaction. */
 export const recordDeed = (db: Queryable, d: Deed) => db.query(insert, [d.actor, d.action, d.subject, d.detail])
+
+/** What was done to one subject, the oldest first. */
+export const deedsOf = async (db: Queryable, subject: string): Promise<(Deed & { at: Date })[]> =>
+  (await db.query<Deed & { at: Date }>('select at, actor, action, subject, detail from audit where subject = $1 order by n', [subject]))
+    .rows
