@@ -24,6 +24,16 @@ async function untouched(name: string, given: Parameters<typeof attempt>[2], fac
 }
 
 const trials: Record<string, Trial<PostgresVerbs>> = {
+  'pg.vacuum-full': {
+    untouched: () =>
+      untouched('pg.vacuum-full', { params: { tables: ['core.tenants'] } }, async place => {
+        const [{ oid, node }] = (await place.sql<{ oid: number; node: number }>(
+          `SELECT 'core.tenants'::regclass::oid AS oid, pg_relation_filenode('core.tenants') AS node`,
+        )) as [{ oid: number; node: number }]
+        const sizes = { bytesBefore: 81920, bytesAfter: 8192, deadBefore: 100, filenodeBefore: node }
+        return { tables: [{ table: 'core.tenants', oid, seconds: 1, tries: 1, holders: [], ...sizes }] }
+      }),
+  },
   'pg.vacuum': {
     untouched: () =>
       untouched('pg.vacuum', { params: { tables: ['core.tenants'] } }, async place => {
@@ -84,6 +94,23 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
             pace: { longestMs: 1, size: 16, settledAfter: null, waited: {} },
             seenBefore: xid,
           }
+        },
+      ),
+  },
+  'pg.refresh-views': {
+    untouched: () =>
+      untouched(
+        'pg.refresh-views',
+        { params: { group: 'vision' }, entries: { group: { target: 'core', members: ['core.totals'] } } },
+        async place => {
+          await place.sql(`CREATE MATERIALIZED VIEW core.totals AS SELECT count(*) FROM core.tenants`)
+          // Of a transaction that came later and did something else.
+          const [{ transaction }] = (await place.sql<{ transaction: string }>(`SELECT pg_current_xact_id()::text AS transaction`)) as [
+            { transaction: string },
+          ]
+          const [{ oid }] = (await place.sql<{ oid: number }>(`SELECT 'core.totals'::regclass::oid AS oid`)) as [{ oid: number }]
+          const view = { view: 'core.totals', oid, way: 'lock', seconds: 0, rowsBefore: 1, rowsAfter: 1, mark: transaction }
+          return { views: [view], asOf: new Date().toISOString(), transaction, tries: 1 }
         },
       ),
   },
