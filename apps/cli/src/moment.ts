@@ -20,7 +20,8 @@ export function clock(at: Date | string, now: Date, zone = localZone): string {
 export const past = (at: Date | string, now: Date) => `${clock(at, now)}, ${ago(at, now)} ago`
 
 /** `02:30:00, in 5h 12m`; `now` for what is due. */
-export const coming = (at: Date | string, now: Date) => `${clock(at, now)}, ${away(at, now)}`
+export const coming = (at: Date | string, now: Date, zone = localZone) =>
+  `${clock(at, now, zone)}${zone === localZone ? '' : ` ${zone}`}, ${away(at, now)}`
 export function away(at: Date | string, now: Date): string {
   const ms = new Date(at).getTime() - now.getTime()
   return ms < 1_000 ? 'now' : `in ${formatDuration(Math.round(ms / 1_000) * 1_000)}`

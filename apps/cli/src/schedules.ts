@@ -8,6 +8,7 @@ import { listTriggers } from '@dbops/ledger/triggers'
 import type { Context } from './command.ts'
 import { away, clock, localZone, stamp } from './moment.ts'
 import { ago, shortId } from './print.ts'
+import { operationWords } from './runs/operation-words.ts'
 import { stateColour, stateWords } from './runs/run-record.ts'
 
 const slotsShown = 5
@@ -27,6 +28,7 @@ export async function schedules({ print, connect }: Context): Promise<void> {
       target,
       task,
       operation: spec.operation,
+      params: spec.params,
       cron: spec.cron ?? null,
       event: spec.event ?? null,
       debounceMs: spec.debounceMs ?? null,
@@ -43,7 +45,7 @@ export async function schedules({ print, connect }: Context): Promise<void> {
     rows,
     [
       { head: 'schedule', of: s => s.name, colour: s => (s.enabled ? 'bold' : 'dim') },
-      { head: 'operation', of: s => s.operation },
+      { head: 'operation', of: s => operationWords(s.operation, s.params) },
       { head: 'target', wide: true, of: s => s.target },
       { head: 'next', of: s => nextWords(s, now) },
       ...(localZone === 'UTC'

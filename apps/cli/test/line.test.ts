@@ -50,7 +50,7 @@ afterAll(async () => {
 })
 
 const runKeys =
-  'id task target state mode cause actor operation schedule slot slotTo slots queuedAt startedAt finishedAt attempt waitingFor result error'.split(
+  'id task target state mode cause actor operation schedule slot slotTo slots queuedAt startedAt finishedAt attempt waitingFor result error params'.split(
     ' ',
   )
 const vacuum = ['run', 'pg.vacuum', '--target', 'core', '--tables', 'core.users']

@@ -3,6 +3,7 @@ import { formatDuration } from '@dbops/contract/duration'
 import type { Run, State } from '@dbops/ledger/runs'
 import { clock } from '../moment.ts'
 import { ago, type Colour, type Column, shortId } from '../print.ts'
+import { operationWords } from './operation-words.ts'
 
 /** The keys are a contract with scripts: they may become more. */
 export const runRecord = (r: Run) => ({
@@ -25,6 +26,7 @@ export const runRecord = (r: Run) => ({
   waitingFor: r.waitingFor,
   result: r.result,
   error: r.error,
+  params: r.spec.params,
 })
 export type RunRecord = ReturnType<typeof runRecord>
 
@@ -48,7 +50,7 @@ export const runWords = (r: Pick<Run, 'operation' | 'target'>) => `${r.operation
 
 export const runColumns = (now: Date): Column<RunRecord>[] => [
   { head: 'id', of: r => shortId(r.id), colour: () => 'bold' },
-  { head: 'operation', of: r => r.operation },
+  { head: 'operation', of: r => operationWords(r.operation, r.params) },
   { head: 'target', of: r => r.target },
   { head: 'state', of: r => stateWords(r.state), colour: r => stateColour(r.state) },
   { head: 'at', wide: true, of: r => clock(r.startedAt ?? r.queuedAt, now) },
