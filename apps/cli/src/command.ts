@@ -35,6 +35,7 @@ export interface CommonOptions {
   config?: string
   debug?: boolean
   yes?: boolean
+  as?: string
 }
 
 /** What a command works with. */

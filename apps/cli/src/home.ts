@@ -21,6 +21,8 @@ export interface UpFile {
   config: string | undefined
   ledgerUrl: string
   redisUrl: string
+  /** The ledger's URL as each of the people that `up` has made; none where the ledger was given. */
+  people: Record<string, string>
   /** What the services were started with beside their user's environment; the configuration refers to some. */
   variables: Record<string, string>
   services: { app: string; pid: number }[]

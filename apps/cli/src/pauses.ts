@@ -2,12 +2,12 @@
 import { catalog } from '@dbops/catalog/catalog'
 import { nearMiss } from '@dbops/contract/names'
 import type { Ledger } from '@dbops/ledger/ledger'
-import { pause, resume, type scopes, standing } from '@dbops/ledger/pauses'
+import { type scopes, standing } from '@dbops/ledger/pauses'
 import { listSchedules, listTargets } from '@dbops/ledger/schedules'
 import type { Context } from './command.ts'
+import { doDeed } from './deed.ts'
 import { Failed } from './fail.ts'
 import { coming, momentAfter } from './moment.ts'
-import { person } from './person.ts'
 import { pauseOf } from './schedules.ts'
 
 interface Scope {
@@ -23,16 +23,16 @@ export async function pauseScope({ args, options, print, connect, confirm }: Con
       code: 'no_until',
       hint: '--until 2h, or --until 2026-12-31T22:00: nothing is paused for ever',
     })
-  const { ledger, environment, config } = await connect()
+  const connection = await connect()
+  const { ledger, environment, config, actor } = connection
   await mustExist(ledger, scope)
   const now = await ledger.now()
   const until = momentAfter('--until', text, now, config?.zone)
-  await confirm(environment, `pause ${scopeWords(scope)} until ${coming(until, now)}`)
-  const actor = person()
-  const id = await ledger.transaction(db => pause(db, { ...scope, until, actor }))
+  await confirm(environment, `pause ${scopeWords(scope)} until ${coming(until, now, config?.zone)}`)
+  const { id = '' } = await doDeed(connection, 'pause', { ...scope, until })
   print.environment(environment)
   print.record({ id, ...scope, until, actor })
-  print.line(`${scopeWords(scope)} is paused until ${coming(until, now)}`)
+  print.line(`${scopeWords(scope)} is paused until ${coming(until, now, config?.zone)}`)
   const idle = (await listSchedules(ledger)).filter(
     s => s.enabled && s.dueAt && s.dueAt < until && pauseOf([{ ...scope, id, until, actor, createdAt: now }], s, s.dueAt),
   )
@@ -44,16 +44,17 @@ export async function pauseScope({ args, options, print, connect, confirm }: Con
 
 export async function resumeScope({ args, options, print, connect, confirm }: Context): Promise<void> {
   const scope = scopeOf(args, options)
-  const { ledger, environment } = await connect()
+  const connection = await connect()
+  const { ledger, environment, config } = connection
   await mustExist(ledger, scope)
   await confirm(environment, `resume ${scopeWords(scope)}`)
-  const lifted = await ledger.transaction(db => resume(db, { ...scope, actor: person() }))
+  const { lifted = 0 } = await doDeed(connection, 'resume', scope)
   const now = await ledger.now()
   print.environment(environment)
   print.record({ ...scope, lifted })
   print.line(lifted ? `${scopeWords(scope)} is resumed` : `${scopeWords(scope)} was not paused`)
   for (const left of await standing(ledger))
-    print.line(print.colour('yellow', `still paused: ${scopeWords(left)}, by ${left.actor} until ${coming(left.until, now)}`))
+    print.line(print.colour('yellow', `still paused: ${scopeWords(left)}, by ${left.actor} until ${coming(left.until, now, config?.zone)}`))
 }
 
 /** One of a schedule, `--target`, `--task` and `--all`. */

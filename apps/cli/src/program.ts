@@ -10,9 +10,11 @@ import { printer } from './print.ts'
 const folder = new URL('./commands/', import.meta.url)
 const name = './dbops'
 
-/** Runs the command of `argv` (without node and script); resolves to the exit code. */
-export async function runProgram(argv: string[]): Promise<number> {
+/** Runs the command of `given` (without node and script); resolves to the exit code. */
+export async function runProgram(given: string[]): Promise<number> {
   let exit = 0
+  // `help runs show` is what `runs show --help` is.
+  const argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given
   const program = new Commander(name.slice(2))
     .usage('COMMAND [options]')
     .description('Database operations that prove their effect: PostgreSQL, Neo4j, Redis.')
@@ -21,6 +23,7 @@ export async function runProgram(argv: string[]): Promise<number> {
     .option('--config <file>', 'the configuration')
     .option('--debug', 'the stack of an error')
     .option('--yes', 'answers questions in advance')
+    .option('--as <person>', 'whose login of the ledger is used')
     .addHelpText(
       'after',
       examples([
@@ -81,7 +84,7 @@ async function runCommand(command: Command, commander: Commander): Promise<numbe
     args: commander.processedArgs as Context['args'],
     options,
     print: printer({ json: options.json }),
-    connect: () => (connection ??= import('./connect.ts').then(({ connect }) => connect(options.config))),
+    connect: () => (connection ??= import('./connect.ts').then(({ connect }) => connect(options.config, options.as))),
     confirm: async (environment, what) => (await import('./confirm.ts')).confirm(environment, what, { yes: options.yes }),
   }
   try {
@@ -119,10 +122,21 @@ function checked(parse: (text: string) => unknown, text: string): unknown {
 function settle(commander: Commander): Commander {
   return commander
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, styleTitle: title => title.replace('Global Options', 'Common options') })
+    .configureHelp({
+      showGlobalOptions: true,
+      visibleGlobalOptions: common,
+      styleTitle: title => title.replace('Global Options', 'Common options'),
+    })
     .configureOutput({ outputError: () => {} })
     .helpCommand(false)
     .helpOption('-h, --help', 'this text')
+}
+
+/** Those of the program: `runs show` stands below `runs`, and its options are no options of it. */
+function common(of: Commander): Option[] {
+  let root = of
+  while (root.parent) root = root.parent
+  return root === of ? [] : [...root.options]
 }
 
 /** The first page lists what can be typed, not how it is nested: `runs show <id>` beside `runs`. */

@@ -7,6 +7,7 @@ import { type Answer, type Command, takeUp } from '@dbops/ledger/commands'
 import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
+import { carryOut } from '@dbops/runtime/deeds'
 import { cutOffOf, locksOf, operationOf } from '@dbops/runtime/operation'
 import { resolveParams, resolveTargets } from '@dbops/runtime/params'
 import type { Service } from '@dbops/runtime/service'
@@ -35,7 +36,7 @@ export function takeCommands(service: Service): void {
   })
 }
 
-async function act(db: Queryable, service: Service, command: Command): Promise<Answer> {
+async function act(db: Queryable, service: Service, command: Command): Promise<Answer<object>> {
   switch (command.verb) {
     case 'run':
       return start(db, service, runBody.parse(command.body), command.actor)
@@ -45,6 +46,8 @@ async function act(db: Queryable, service: Service, command: Command): Promise<A
       return approve(db, service, command)
     case 'reject':
       return reject(db, service, command)
+    default:
+      return { ok: true, ...(await carryOut(db, command.verb, command.body, { actor: command.actor, teller: service })) }
   }
 }
 

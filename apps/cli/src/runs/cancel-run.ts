@@ -1,13 +1,10 @@
 // Ends a run: one that waits in its own transaction, one that works by asking the process that has it in hand.
 import { Refused } from '@dbops/contract/failure'
-import { recordDeed } from '@dbops/ledger/audit'
-import type { Ledger } from '@dbops/ledger/ledger'
-import { endWaiting, find, isFinal, type Run, requestCancel } from '@dbops/ledger/runs'
-import { endEvent, tellerOf } from '@dbops/runtime/run-events'
+import { find, isFinal, type Run } from '@dbops/ledger/runs'
 import type { Context } from '../command.ts'
+import { doDeed } from '../deed.ts'
 import { exits } from '../exits.ts'
 import { Failed } from '../fail.ts'
-import { person } from '../person.ts'
 import { shortId } from '../print.ts'
 import { findRun } from './find-run.ts'
 import { runRecord, runWords, stateWords } from './run-record.ts'
@@ -17,11 +14,12 @@ import { waitForRun } from './wait-for-run.ts'
 const within = 15_000
 
 export async function cancelRun({ args, print, connect, confirm }: Context): Promise<number> {
-  const { ledger, environment } = await connect()
+  const connection = await connect()
+  const { ledger, environment } = connection
   const run = await findRun(ledger, args[0] as string)
   refuseUnlessCancellable(run)
   await confirm(environment, `cancel run ${shortId(run.id)}, ${runWords(run)}`)
-  const ended = (await askToEnd(ledger, run, environment ?? 'unknown'))
+  const ended = (await doDeed(connection, 'cancel', { run: run.id })).asked
     ? await waitForRun(ledger, run.id, { within })
     : (await find(ledger, run.id))[0]!
   if (!isFinal(ended.state))
@@ -47,23 +45,4 @@ function refuseUnlessCancellable(run: Run): void {
     throw new Refused(`run ${shortId(run.id)} puts back what run ${shortId(run.parent ?? '')} has changed; it is not cancelled`, {
       hint: 'it ends by itself; until then it holds the locks',
     })
-}
-
-/** True when a process has been asked, and is to be waited for. A run that changes hands meanwhile is looked at again. */
-async function askToEnd(ledger: Ledger, { id }: Run, environment: string): Promise<boolean> {
-  const actor = person()
-  const error = { code: 'cancelled', message: `cancelled by ${actor}` }
-  const teller = tellerOf('cli', environment)
-  for (;;) {
-    const run = (await find(ledger, id))[0]!
-    if (isFinal(run.state)) return false
-    const works = run.state === 'running'
-    const done = await ledger.transaction(async db => {
-      const events = run.mode === 'do' ? [endEvent(teller, run, 'cancelled', error)] : []
-      const ended = works ? await requestCancel(db, id, actor) : await endWaiting(db, run, 'cancelled', error, events)
-      if (ended) await recordDeed(db, { actor, action: 'cancel', subject: id, detail: { state: run.state, operation: run.operation } })
-      return ended
-    })
-    if (done) return works
-  }
 }

@@ -22,6 +22,7 @@ export async function showRun({ args, print, connect }: Context): Promise<void> 
     progress: run.progress,
     plan: run.plan,
     policy: run.policy,
+    approval: run.approval,
     evidence: run.evidence,
     history,
   })
@@ -58,6 +59,7 @@ function tell(print: Print, run: Run, now: Date): void {
     progress: run.state === 'running' ? run.progress : null,
     plan: run.plan,
     policy: run.policy,
+    approval: run.approval,
     result: run.mode === 'plan' ? null : run.result,
     evidence: run.evidence,
   }

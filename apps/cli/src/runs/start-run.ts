@@ -4,13 +4,13 @@ import { parseDuration } from '@dbops/contract/duration'
 import type { Failure } from '@dbops/contract/failure'
 import { Problem } from '@dbops/contract/failure'
 import { ask, type Command } from '@dbops/ledger/commands'
+import type { Ledger } from '@dbops/ledger/ledger'
 import { find, isFinal, type Run } from '@dbops/ledger/runs'
 import type { Context } from '../command.ts'
 import type { Connection } from '../connect.ts'
 import { type Exit, exits } from '../exits.ts'
 import { factLines, indent } from '../facts.ts'
 import { Failed } from '../fail.ts'
-import { person } from '../person.ts'
 import { shortId } from '../print.ts'
 import { runRecord, runWords, stateColour, stateWords, took } from './run-record.ts'
 import { paramsFrom } from './task-flags.ts'
@@ -47,9 +47,9 @@ export async function startRun(c: Context, task: TaskEntry): Promise<number> {
 }
 
 /** The run that the scheduler bore. Fails with the exit that its answer means. */
-export async function askFor({ ledger }: Connection, asked: Pick<Command, 'verb' | 'body'> & { key?: string }): Promise<Run> {
+export async function askFor({ ledger, actor }: Connection, asked: Pick<Command, 'verb' | 'body'> & { key?: string }): Promise<Run> {
   try {
-    const answer = await ask(ledger, { ...asked, actor: person() })
+    const answer = await ask(ledger, { ...asked, actor })
     if (!answer.ok) throw new Failed(exitOf(answer.error), answer.error.message, answer.error)
     return (await find(ledger, answer.run))[0]!
   } catch (error) {
@@ -71,16 +71,28 @@ export async function tellRun(c: Context, { ledger, environment }: Connection, b
   if (!wait) {
     print.record(runRecord(born))
     print.line(`run ${print.colour('bold', shortId(born.id))}: ${runWords(born)} is ${stateWords(born.state)}`)
+    if (born.state === 'awaiting_approval') {
+      const id = shortId(born.id)
+      print.line(
+        print.colour('dim', `its plan is being made; another person looks at it and lets it begin: ./dbops approve ${id} --as NAME`),
+      )
+      return exits.refused
+    }
     print.line(
       print.colour('dim', `./dbops runs show ${shortId(born.id)}, ./dbops logs ${shortId(born.id)}, ./dbops cancel ${shortId(born.id)}`),
     )
     return exits.done
   }
+  return tellEndOf(c, ledger, born, within)
+}
+
+/** Waits for the end and tells it; its exit is that of the run. */
+export async function tellEndOf(c: Context, ledger: Ledger, born: Run, within: number): Promise<number> {
   const interrupt = new AbortController()
   const interrupted = () => interrupt.abort()
   process.once('SIGINT', interrupted)
   try {
-    const run = await waitForRun(ledger, born.id, { within, signal: interrupt.signal })
+    const run = await waitForRun(ledger, born.id, { within, signal: interrupt.signal, quiet: c.print.json })
     if (!isFinal(run.state))
       throw new Failed(
         'timedOut',
@@ -103,6 +115,8 @@ function tellEnd({ print }: Context, run: Run): number {
   print.line(`run ${print.colour('bold', shortId(run.id))}: ${runWords(run)} ${colourState(print, run, word)}`)
   const facts = isPlan ? run.plan : run.result
   if (facts && run.state === 'succeeded') for (const line of indent(factLines(facts, room()))) print.line(line)
+  // What a proof or a check has found is the reason.
+  if (run.state !== 'succeeded' && run.evidence) for (const line of indent(factLines(run.evidence, room()))) print.line(line)
   if (run.state === 'succeeded') return exits.done
   const exit: Exit = run.state === 'refused' ? 'refused' : 'failed'
   if (print.json) return exits[exit]

@@ -6,7 +6,7 @@ import type { Command, OptionDeclaration } from '../command.ts'
 import { Failed } from '../fail.ts'
 
 /** Those of `run` itself: a parameter of such a name gets `--param-` in front. */
-export const ownFlags = ['target', 'dry-run', 'wait', 'timeout', 'key', 'json', 'config', 'debug', 'yes', 'help']
+export const ownFlags = ['target', 'dry-run', 'wait', 'timeout', 'key', 'json', 'config', 'debug', 'yes', 'as', 'help']
 
 type Kind = 'text' | 'number' | 'boolean' | 'list' | 'json'
 

@@ -3,6 +3,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openLedger } from '@dbops/ledger/ledger'
+import { savePerson } from '@dbops/ledger/people'
 import { createSample } from '@dbops/sample/create'
 import { plantLateStore } from '@dbops/sample/late-store'
 import { startSink } from '@dbops/sample/sink'
@@ -29,6 +31,8 @@ export interface Place {
 
 export interface Servers {
   ledgerUrl: string
+  /** The ledger's URL as each of its people; none where the ledger was given: its people are its own administrator's affair. */
+  people: Record<string, string>
   redisUrl: string
   /** What the configuration of the sample refers to. */
   variables: Record<string, string>
@@ -106,6 +110,7 @@ export async function startServers(place: Place): Promise<Servers> {
     const ledgerUrl = place.ledgerUrl ?? (await ledgerDatabase(ledger))
     return {
       ledgerUrl,
+      people: place.ledgerUrl ? {} : await loginsFor(ledgerUrl),
       redisUrl,
       variables,
       stop,
@@ -191,6 +196,25 @@ async function ledgerDatabase(adminUrl: string): Promise<string> {
     const alreadyThere = '42P04'
     if ((error as { code?: string }).code !== alreadyThere) throw error
     return databaseUrl(adminUrl, 'dbops')
+  }
+}
+
+/** Who may ask, and who may approve what the other has asked for. */
+const people = ['operator', 'approver'] as const
+
+/** Their logins, with new passwords at every start: they are kept nowhere but in `up.json`, which only this user may read. */
+async function loginsFor(ledgerUrl: string): Promise<Record<string, string>> {
+  const ledger = await openLedger({ url: ledgerUrl, name: `up:${process.pid}`, sessions: 1 })
+  try {
+    const urls: Record<string, string> = {}
+    for (const name of people) {
+      const url = new URL(ledgerUrl)
+      Object.assign(url, { username: name, password: randomPassword() })
+      if (await savePerson(ledger, name, url.password)) urls[name] = url.href
+    }
+    return urls
+  } finally {
+    await ledger.close()
   }
 }
 

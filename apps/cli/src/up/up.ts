@@ -138,7 +138,7 @@ async function serve(o: {
   allowMassDisable: boolean
 }): Promise<void> {
   const { home, plan, servers, teller, page, stopping, begun, file, allowMassDisable } = o
-  const { ledgerUrl, redisUrl } = servers
+  const { ledgerUrl, people, redisUrl } = servers
   const variables = { ...servers.variables, DBOPS_HOME: home }
   const env: NodeJS.ProcessEnv = { ...process.env, ...variables, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redisUrl }
   env['NODE_COMPILE_CACHE'] ??= compileCache
@@ -149,7 +149,7 @@ async function serve(o: {
   const tellOthers = () => {
     const list = (services?.list() ?? []).map(({ app, pid }) => ({ app, pid }))
     const { environment } = plan.config
-    writeUpFile(home, { pid: process.pid, startedAt, environment, config: file, ledgerUrl, redisUrl, variables, services: list })
+    writeUpFile(home, { pid: process.pid, startedAt, environment, config: file, ledgerUrl, people, redisUrl, variables, services: list })
   }
   if (plan.withSample) servers.plantFault()
   teller.say({ subject: 'up', text: `starting ${plan.apps.join(', ')}` })

@@ -4,15 +4,19 @@ import { type Failure, failureOf, Problem } from '@dbops/contract/failure'
 import { v7 as uuidv7 } from 'uuid'
 import type { Ledger, Queryable } from './ledger.ts'
 
+/** `run` and `retry` bear a run, `approve` and `reject` answer one that waits for it; the rest is carried out by runtime/deeds.ts. */
+export const verbs = ['run', 'retry', 'approve', 'reject', 'cancel', 'pause', 'resume', 'resolve', 'acknowledge'] as const
+
 export interface Command {
   id: string
-  verb: 'run' | 'retry' | 'approve' | 'reject'
+  verb: (typeof verbs)[number]
   body: Record<string, unknown>
   actor: string
   /** The login role that wrote it. A person's command bears that role as its actor; services write under the names that they were told. */
   role: string
 }
-export type Answer = { ok: true; run: string; [key: string]: unknown } | { ok: false; error: Failure; run?: string }
+/** To a command that bears or frees a run, its id; to a deed, what came of it. */
+export type Answer<Good extends object = { run: string }> = ({ ok: true } & Good) | { ok: false; error: Failure; run?: string }
 
 const insert = `
   with new as (insert into commands (id, key, verb, body, actor) values ($1, $2, $3, $4, $5) on conflict (key) do nothing returning id)
@@ -20,7 +24,11 @@ const insert = `
   union all select id, verb = $3 and body = $4, null from commands where key = $2 and not exists (select 1 from new)`
 
 /** Asks, and waits for the answer at most `within` ms. The same `key` is the same command: it is answered again, not done again. Throws `key_reused` when it was another one. */
-export async function ask(ledger: Ledger, command: Omit<Command, 'id' | 'role'> & { key?: string }, within = 10_000): Promise<Answer> {
+export async function ask<Good extends object = { run: string }>(
+  ledger: Ledger,
+  command: Omit<Command, 'id' | 'role'> & { key?: string },
+  within = 10_000,
+): Promise<Answer<Good>> {
   let wake: () => void = () => undefined
   const stop = ledger.listen('dbops_answer', () => wake())
   try {
@@ -43,7 +51,7 @@ export async function ask(ledger: Ledger, command: Omit<Command, 'id' | 'role'> 
         wake = resolve
         setTimeout(resolve, 250).unref()
       })
-      const { rows: answer } = await ledger.query<{ answer: Answer | null }>('select answer from commands where id = $1', [id])
+      const { rows: answer } = await ledger.query<{ answer: Answer<Good> | null }>('select answer from commands where id = $1', [id])
       if (!answer.length) throw noAnswer() // withdrawn by another who asked under the same key
       if (answer[0]!.answer) return answer[0]!.answer
       if (performance.now() > deadline) {
@@ -68,20 +76,20 @@ const noAnswer = () =>
 const open = `
   select id, verb, body, actor, role, created_at < now() - interval '1 minute' as stale
   from commands where answered_at is null order by created_at limit 1 for update skip locked`
-const stale: Answer = {
+const stale: Answer<object> = {
   ok: false,
   error: { code: 'not_taken_up', message: 'no scheduler took it up within a minute; nothing was started' },
 }
 const answer = `update commands set answer = $2, answered_at = now() where id = $1`
 
 /** Takes up the oldest open command, if there is one. What `act` throws is the answer; what it did is then undone. True when there was one. */
-export async function takeUp(ledger: Ledger, act: (db: Queryable, command: Command) => Promise<Answer>): Promise<boolean> {
+export async function takeUp(ledger: Ledger, act: (db: Queryable, command: Command) => Promise<Answer<object>>): Promise<boolean> {
   const taken = await ledger.transaction(async db => {
     // After the row is locked: a rollback to it keeps the lock.
     const [{ rows }] = await Promise.all([db.query<Command & { stale: boolean }>(open, []), db.query('savepoint act')])
     const command = rows[0]
     if (!command) return false
-    let given: Answer
+    let given: Answer<object>
     try {
       given = command.stale ? stale : await act(db, command)
     } catch (error) {
