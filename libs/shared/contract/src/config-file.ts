@@ -138,6 +138,8 @@ export const viewGroup = z.strictObject({
   window: name.optional().describe('when views that cannot be refreshed CONCURRENTLY may be locked; left out: at any time'),
 })
 export type ViewGroup = z.infer<typeof viewGroup>
+/** As a run gets it: the window itself in place of its name. */
+export type ViewGroupOfRun = Omit<ViewGroup, 'window'> & { window?: Window & { name: string; zone: string } }
 
 export const pool = z.strictObject({
   target: name,
@@ -262,5 +264,5 @@ export type ConfigFile = z.infer<typeof configFile>
 export interface Sections {
   dumps: Dump
   purges: Purge
-  views: ViewGroup
+  views: ViewGroupOfRun
 }

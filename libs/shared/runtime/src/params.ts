@@ -42,13 +42,20 @@ export function checkParams(
     const section = refOf(task, param)
     if (!section || typeof value !== 'string') continue
     const known = (config as unknown as Record<string, Record<string, unknown> | undefined>)[section] ?? {}
-    if (Object.hasOwn(known, value)) entries[param] = known[value]
+    if (Object.hasOwn(known, value)) entries[param] = withWindow(known[value], config)
     else found.push({ path: [param], ...unknownName(value, section, Object.keys(known)) })
   }
   const target = Object.values(entries)
     .map(entry => (entry as { target?: unknown } | null)?.target)
     .find(name => typeof name === 'string')
   return { params: parsed.data ?? params, entries, target, found }
+}
+
+/** An entry that names a window is decided by it as it stands at the birth, in its zone. */
+function withWindow(entry: unknown, { windows, zone }: ConfigFile): unknown {
+  const { window: name } = entry as { window?: unknown }
+  const window = typeof name === 'string' ? windows?.[name] : undefined
+  return window ? { ...(entry as object), window: { name, ...window, zone: window.zone ?? zone } } : entry
 }
 
 /** What to say of a name that is in no entry of its section. */
