@@ -3,6 +3,7 @@ import { startService } from '@dbops/runtime/service'
 import { watchingPlans } from './approvals.ts'
 import { takeCommands } from './commands.ts'
 import { dispatching } from './dispatch.ts'
+import { showingFreshness } from './freshness.ts'
 import { planning } from './plan.ts'
 import { publishing } from './publish.ts'
 import { reaping } from './reap.ts'
@@ -24,4 +25,5 @@ await startService('scheduler', async service => {
   trimming(service)
   sweeping(service)
   watching(service)
+  showingFreshness(service)
 })

@@ -51,6 +51,7 @@ export default defineProbe({
     neo4j_transactions: seen.transactions,
     neo4j_longest_transaction_seconds: seen.longestTransactionSeconds,
   }),
+  compat: ({ heapUsedBytes, heapMaxBytes }) => ({ neo4j_heap_memory_used_bytes: heapUsedBytes, neo4j_heap_memory_max_bytes: heapMaxBytes }),
   async look({ neo4j }) {
     const databases = await neo4j.read<DatabaseState>(databaseStates, {}, { database: 'system' })
     refuseBroken(databases)

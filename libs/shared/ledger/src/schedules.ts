@@ -50,6 +50,31 @@ const columns = scheduleColumns()
 export const listSchedules = async (db: Queryable): Promise<ScheduleRow[]> =>
   (await db.query<ScheduleRow>(`select ${columns} from schedules order by name, target`)).rows
 
+export interface LastSuccess {
+  name: string
+  target: string | null
+  task: string
+  operation: string
+  cron: string
+  zone: string
+  deadlineMs: number
+  plannedAt: Date
+  /** Of the operation on the target, whoever started it; null: never. */
+  succeededAt: Date | null
+}
+const newest = `select finished_at from runs where operation = s.spec ->> 'operation' and state = 'succeeded' and mode = 'do'`
+/** Of every schedule that has a rhythm, when what it does last succeeded. */
+export const lastSuccesses = async (db: Queryable): Promise<LastSuccess[]> =>
+  (
+    await db.query<LastSuccess>(
+      `select name, nullif(target, '') as target, task, spec ->> 'operation' as operation, spec ->> 'cron' as cron, spec ->> 'zone' as zone, (spec ->> 'deadlineMs')::float8 as "deadlineMs",
+              planned_at as "plannedAt",
+              case when target = '' then (${newest} and runs.target is null order by finished_at desc limit 1)
+                   else (${newest} and runs.target = s.target order by finished_at desc limit 1) end as "succeededAt"
+         from schedules s where enabled and spec ->> 'cron' is not null order by name, target`,
+    )
+  ).rows
+
 /** Whether the next slot of any schedule has come. */
 export const anyDue = async (db: Queryable, now: Date): Promise<boolean> =>
   (await db.query('select 1 from schedules where enabled and due_at <= $1 limit 1', [now])).rows.length > 0
