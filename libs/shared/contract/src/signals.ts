@@ -64,6 +64,8 @@ const slowFacts = z
     role: z.string().nullable().optional(),
     application: z.string().nullable().optional(),
     source: z.string().optional(),
+    /** By the clock of the service that said it. */
+    occurred_at: z.iso.datetime().optional(),
   })
   .meta({ title: 'SlowStatementFacts' })
 /** What another service said on its own stream, as it said it. */

@@ -7,6 +7,17 @@ export const firstTime = async (db: Queryable, consumer: string, event: string):
   (await db.query('insert into inbox (consumer, event) values ($1, $2) on conflict do nothing returning event', [consumer, event])).rows
     .length > 0
 
+/** The same for many events at once: those that are handled for the first time. In the order of their ids, so that two readers of the same ones do not wait for each other for ever. */
+export const firstTimes = async (db: Queryable, consumer: string, events: string[]): Promise<Set<string>> =>
+  new Set(
+    (
+      await db.query<{ event: string }>(
+        'insert into inbox (consumer, event) select $1, event from unnest($2::uuid[]) event order by event on conflict do nothing returning event',
+        [consumer, events],
+      )
+    ).rows.map(({ event }) => event),
+  )
+
 const countFailure = `
   insert into inbox_failures (consumer, entry, failures, error) values ($1, $2, 1, $3)
   on conflict (consumer, entry) do update set failures = inbox_failures.failures + 1, error = excluded.error, at = now()

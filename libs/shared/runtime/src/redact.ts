@@ -27,9 +27,10 @@ const remember = (value: string) => {
 export function redact(text: string, secrets: Iterable<string> = []): string {
   // The longest first, so that a secret that is part of another leaves no rest of it.
   const values = [...opened, ...[...secrets].filter(value => value.length >= shortest)].sort((a, b) => b.length - a.length)
+  // The scheme has an end, or a megabyte without a space would be looked through once from each of its letters.
   return values
     .reduce((rest, value) => rest.replaceAll(value, '***'), text)
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/]*):[^\s/"'<>]+@/gi, '$1:***@')
+    .replace(/([a-z][a-z0-9+.-]{0,30}:\/\/[^\s:@/]*):[^\s/"'<>]+@/gi, '$1:***@')
     .replace(/\b((?:pg)?password|passwd|pwd)(\s*=\s*|"\s*:\s*|\s+(?='))("[^"]*"|'[^']*'|[^\s,;&}]+)/gi, '$1$2***')
 }
 
