@@ -1,12 +1,10 @@
-// The text of somebody's statement as it may leave the server: without passwords, on one line, and cut.
+// The text of somebody's statement as it may leave the server, and why there may be none.
 import { redact } from '@dbops/runtime/redact'
+import { withoutLiterals } from './statements/without-literals.ts'
 
-/** At most `most` characters. Redacted before it is cut, as half a secret would be recognised by nobody. Null where the role may not see it. */
-export function statementText(query: string | null, most = 200): string | null {
-  if (query === null || query === '<insufficient privilege>') return null
-  const text = redact(query).replace(/\s+/g, ' ').trim()
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text
-}
+/** At most `most` characters, without the values that were asked for. Null where the role may not see it. */
+export const statementText = (query: string | null, most = 200): string | null =>
+  query === null || query === '<insufficient privilege>' ? null : withoutLiterals(redact(query), most)
 
 /** Why a text, a state or a time of somebody else's session is null. */
 export const hiddenReason = 'the role may not see what other sessions do: GRANT pg_monitor to it'

@@ -1,9 +1,8 @@
 // pg.cron-jobs: jobs of pg_cron that do what this system does, that fail without anybody hearing of it, or that fall into one of pg_cron's traps.
 import type { Look } from '@dbops/contract/task'
 import { z } from 'zod'
-import { type Doings, everyTable, judgeJob } from '../cron-jobs/judge.ts'
+import { type CronJob, type Doings, everyTable, judgeJob } from '../cron-jobs/judge.ts'
 import { readCron } from '../cron-jobs/read.ts'
-import { statementText } from '../statement-text.ts'
 import { defineProbe } from '../task.ts'
 
 /** pg_cron keeps every run for ever; from so many rows on it is a finding. */
@@ -22,7 +21,7 @@ export default defineProbe({
         id: z.int(),
         name: z.string().nullable(),
         schedule: z.string(),
-        command: z.string().nullable(),
+        command: z.string(),
         database: z.string(),
         active: z.boolean(),
         lastStatus: z.string().nullable(),
@@ -46,8 +45,7 @@ export default defineProbe({
     const doings = doingsOf(c.entries, c.target)
     // Jobs of other databases are other targets'; in pg_cron's own database stand also those that were meant for this one and forgot to say so.
     const mine = jobs.filter(job => job.database === c.pg.database || job.database === database)
-    for (const job of mine)
-      for (const fault of judgeJob({ ...job, command: statementText(job.command, 500)! }, doings, c.pg.database)) c.find(fault)
+    for (const job of mine) for (const fault of judgeJob(job, doings, c.pg.database)) c.find(fault)
     if (runs !== null && runs > tooManyRuns)
       c.find({
         key: 'runs',
@@ -58,16 +56,19 @@ export default defineProbe({
     return {
       installed: database !== null,
       database,
-      jobs: mine.slice(0, 100).map(({ command, lastStart, ...job }) => ({
-        ...job,
-        command: statementText(command),
-        lastStart: lastStart?.toISOString() ?? null,
-      })),
+      jobs: mine.slice(0, 100).map(shown),
       complete,
       runs,
       reason,
     }
   },
+})
+
+// The plan of an operator and not a customer's values: the text is told as it stands, but for secrets, which the runner takes out of everything.
+const shown = ({ command, lastStart, ...job }: CronJob) => ({
+  ...job,
+  command: command.length > 500 ? `${command.slice(0, 499)}…` : command,
+  lastStart: lastStart?.toISOString() ?? null,
 })
 
 /** Which tables this system deletes from, vacuums, analyzes and refreshes by itself. */

@@ -1,15 +1,12 @@
 // pg.long-statements: what has been running, or has kept a transaction open without doing anything, for longer than a request may.
-import { formatDuration } from '@dbops/contract/duration'
-import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
+import { idleTransaction, longStatement } from '../activity/faults.ts'
 import { type LongSession, longActivity } from '../activity/long.ts'
 import { hiddenReason, statementText } from '../statement-text.ts'
 import { defineProbe } from '../task.ts'
 
-/** In seconds: shown from here on (the platform's own list begins at 5 s) … */
+/** In seconds: shown from here on; the platform's own list begins at 5 s. */
 const shownFrom = { active: 5, idle: 60 }
-/** … and found from here on. */
-const foundFrom = { active: 300, idle: 600 }
 const most = 20
 
 const listed = z.strictObject({
@@ -57,8 +54,8 @@ export default defineProbe({
     const { sessions, autovacuum, hidden } = await longActivity(c.pg, shownFrom)
     const active = sessions.filter(({ state }) => state === 'active')
     const idle = sessions.filter(({ state }) => state !== 'active')
-    for (const session of active.filter(({ seconds }) => seconds > foundFrom.active).slice(0, most)) c.find(longStatement(session))
-    for (const session of idle.filter(({ seconds }) => seconds > foundFrom.idle).slice(0, most)) c.find(idleTransaction(session))
+    for (const fault of [...active.map(longStatement), ...idle.map(idleTransaction)].filter(fault => fault !== null).slice(0, most))
+      c.find(fault)
     return {
       statements: list(active),
       idleInTransaction: list(idle),
@@ -86,27 +83,4 @@ const withoutSince = ({ pid, role, application, state, seconds, transactionSecon
   seconds,
   transactionSeconds,
   waits,
-})
-
-// pid and start: the next statement of the same session is another finding, also when a pid comes again.
-const keyOf = (what: string, { pid, since }: LongSession) => `${what} ${pid} ${since.toISOString()}`
-const who = ({ pid, application, role }: LongSession) => `session ${pid} "${application}" of ${role}`
-const evidenceOf = ({ query, ...session }: LongSession) => ({ ...session, query: statementText(query, 500) })
-
-const longStatement = (session: LongSession): Fault => ({
-  key: keyOf('statement', session),
-  level: 'warning',
-  what: `${who(session)} has been running one statement for ${formatDuration(session.seconds * 1_000)}${session.waits ? `, now waiting for ${session.waits}` : ''}: ${statementText(session.query)}`,
-  hint: 'cancel it if it may be lost: its transaction is rolled back; docs/operate/locks.md',
-  sql: `SELECT pg_cancel_backend(${session.pid})`,
-  evidence: evidenceOf(session),
-})
-
-const idleTransaction = (session: LongSession): Fault => ({
-  key: keyOf('transaction', session),
-  level: 'warning',
-  what: `${who(session)} has done nothing for ${formatDuration(session.seconds * 1_000)} in a transaction open for ${formatDuration((session.transactionSeconds ?? 0) * 1_000)}; it keeps its locks, and may keep dead rows from being removed. Its last statement: ${statementText(session.query)}`,
-  hint: 'its client has forgotten it, or waits for somebody else: ending the session rolls the transaction back. idle_in_transaction_session_timeout would do it by itself; docs/operate/locks.md',
-  sql: `SELECT pg_terminate_backend(${session.pid})`,
-  evidence: evidenceOf(session),
 })
