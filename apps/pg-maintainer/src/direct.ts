@@ -5,6 +5,8 @@ import { Client } from 'pg'
 import { clientConfig, where } from './connect.ts'
 
 const begin = `BEGIN`
+/** What a pooler in statement mode answers to it: a violation of the protocol. */
+const takesNoTransactions = '08P01'
 const whoServes = `SELECT pg_backend_pid() AS pid`
 
 /**
@@ -22,10 +24,12 @@ export async function refuseTransactionPooler(client: Client, connection: PgConn
     const theirs = (await other.query<{ pid: number }>(whoServes)).rows[0]!.pid
     const mine = (await client.query<{ pid: number }>(whoServes)).rows[0]!.pid
     if (mine === pid && theirs !== pid) return
+  } catch (error) {
+    if ((error as { code?: string }).code !== takesNoTransactions) throw error
   } finally {
     await other.end().catch(() => undefined)
   }
-  throw new Problem(`${where(connection)} is a connection pooler in transaction mode, not the server`, {
+  throw new Problem(`${where(connection)} is a connection pooler that gives its sessions away between transactions, not the server`, {
     code: 'transaction_pooler',
     hint: "give the target the server's own host and port: session locks, snapshots and names do not pass such a pooler",
   })

@@ -22,7 +22,7 @@ interface Program {
 }
 
 /** What the engines are started with. A major version of PostgreSQL may be asked for: `postgres@16`. */
-export type Needed = 'postgres' | `postgres@${string}` | 'redis-server' | 'java' | 'mvn'
+export type Needed = 'postgres' | `postgres@${string}` | 'redis-server' | 'java' | 'mvn' | 'pgbouncer' | 'prometheus' | 'promtool'
 
 /** The full path of a program, installed if need be. Errors: ServerError, with the command to type. */
 export async function findOrInstall(needed: Needed, options: InstallOptions = {}): Promise<string> {
@@ -48,6 +48,9 @@ function program(needed: Needed): Program {
   if (name === 'postgres')
     return { what: `PostgreSQL${major ? ` ${major}` : ''}`, package: `postgresql-${major ?? '15'}`, find: () => findPostgres(major) }
   if (name === 'redis-server') return { what: 'Redis', package: 'redis-server', find: () => inPath('redis-server') }
+  if (name === 'pgbouncer')
+    return { what: 'PgBouncer', package: 'pgbouncer', find: () => inPath('pgbouncer') ?? inPath('pgbouncer', '/usr/sbin') }
+  if (name === 'prometheus' || name === 'promtool') return { what: 'Prometheus', package: 'prometheus', find: () => inPath(name) }
   if (name === 'java') return { what: 'Java 17', package: 'openjdk-17-jre-headless', find: findJava }
   return { what: 'Maven', package: 'maven', find: () => inPath('mvn') }
 }
@@ -87,8 +90,8 @@ function findJava(): string | undefined {
 
 const javaMajor = (java: string) => Number(/version "(\d+)/.exec(spawnSync(java, ['-version'], { encoding: 'utf8' }).stderr)?.[1] ?? 0)
 
-const inPath = (name: string) =>
-  (process.env.PATH ?? '')
+const inPath = (name: string, path = process.env.PATH ?? '') =>
+  path
     .split(delimiter)
     .map(folder => join(folder, name))
     .find(isProgram)
@@ -165,8 +168,9 @@ async function withoutServices(sudo: string | undefined, packages: string[], wor
   for (const [path, text, mode] of files) put(sudo, path, text, mode)
   try {
     work()
-    if (packages.includes('redis-server') && inPath('systemctl'))
-      spawnSync(...elevated(sudo, ['systemctl', 'disable', '--now', 'redis-server']), { stdio: 'ignore' })
+    const services = packages.filter(name => ['redis-server', 'pgbouncer', 'prometheus'].includes(name))
+    if (services.length && inPath('systemctl'))
+      spawnSync(...elevated(sudo, ['systemctl', 'disable', '--now', ...services]), { stdio: 'ignore' })
   } finally {
     // The file for PostgreSQL stays: a later package of another version must not start a cluster either.
     if (files.some(([path]) => path === policy)) remove(sudo, policy)
