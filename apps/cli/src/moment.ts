@@ -24,7 +24,9 @@ export const coming = (at: Date | string, now: Date, zone = localZone) =>
   `${clock(at, now, zone)}${zone === localZone ? '' : ` ${zone}`}, ${away(at, now)}`
 export function away(at: Date | string, now: Date): string {
   const ms = new Date(at).getTime() - now.getTime()
-  return ms < 1_000 ? 'now' : `in ${formatDuration(Math.round(ms / 1_000) * 1_000)}`
+  if (ms < 1_000) return 'now'
+  const seconds = Math.round(ms / 1_000)
+  return `in ${seconds < 60 ? `${seconds}s` : formatDuration(seconds * 1_000)}`
 }
 
 /** `2h` before `now`, or a point in time. Fails with exit 2. */

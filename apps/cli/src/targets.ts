@@ -3,7 +3,7 @@ import { nearMiss } from '@dbops/contract/names'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { healthOfTargets, listReadings } from '@dbops/ledger/probes'
 import { listTargets } from '@dbops/ledger/schedules'
-import { type Check, foundOnTargets, tellCheck } from './checks.ts'
+import { bad, type Check, foundOnTargets, ok, tellCheck } from './checks.ts'
 import type { Context } from './command.ts'
 import { exits } from './exits.ts'
 import { Failed } from './fail.ts'
@@ -55,18 +55,14 @@ export async function checkTargets({ args, print, connect }: Context): Promise<n
   const { ledger, environment } = await connect()
   if (name !== undefined) await mustBeTarget(ledger, name)
   const known = (await listTargets(ledger)).map(target => target.name).filter(one => name === undefined || one === name)
-  const found = await foundOnTargets(ledger)
+  const [found, readings] = [await foundOnTargets(ledger), await listReadings(ledger)]
   const checks: Check[] = known.flatMap(target => {
     const mine = found.filter(({ area }) => area === `target ${target}`)
     if (mine.length) return mine
-    return [
-      {
-        area: `target ${target}`,
-        level: 'warning',
-        what: 'no maintainer has looked at it yet',
-        hint: 'is one of its engine running? ./dbops workers',
-      },
-    ]
+    const { state, result } = readings.find(one => one.target === target && one.probe.endsWith('.health')) ?? {}
+    // Not every engine has more to say than that.
+    if (state === 'ok') return [ok(`target ${target}`, `it answers, version ${(result?.['version'] as string | undefined) ?? 'unknown'}`)]
+    return [bad('warning', `target ${target}`, 'no maintainer has looked at it yet', 'is one of its engine running? ./dbops workers')]
   })
   print.environment(environment)
   const widest = Math.max(0, ...checks.map(({ area }) => area.length))

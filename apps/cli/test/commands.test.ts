@@ -30,6 +30,29 @@ test('the first page lists every command', async () => {
   expect([code, unlisted]).toEqual([0, []])
 })
 
+test('help is the first page, and help of a command is its --help', async () => {
+  const [first, ofOne, itself] = await Promise.all([dbops(['help']), dbops(['help', 'runs', 'show']), dbops(['runs', 'show', '--help'])])
+  expect([first.code, first.stdout.startsWith('Usage: dbops COMMAND'), ofOne.stdout]).toEqual([0, true, itself.stdout])
+})
+
+test("a command's help has the common options, and none of the command above it", async () => {
+  const { stdout } = await dbops(['runs', 'show', '--help'])
+  expect([stdout.includes('--debug'), stdout.includes('--since')]).toEqual([true, false])
+})
+
+test('--version is the version alone', async () => {
+  const { code, stdout } = await dbops(['--version'])
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)])
+})
+
+test('a page without a terminal is refused with the way on', async () => {
+  const { code, stderr } = await dbops(['status', '--watch'])
+  expect([code, stderr]).toEqual([
+    2,
+    'dbops: there is no terminal to draw a page on\nhint: without --watch it is said once; --json says it again and again\n',
+  ])
+})
+
 test.each([
   ['an unknown command', ['derve'], "unknown command 'derve'", 'did you mean derive?'],
   ['an unknown command of a group', ['config', 'chek'], "unknown command 'chek'", 'did you mean check?'],

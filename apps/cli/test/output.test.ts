@@ -2,6 +2,7 @@
 import type { Envelope } from '@dbops/contract/envelope'
 import { expect, test } from 'vitest'
 import { ago, printer } from '../src/print.ts'
+import { operationWords } from '../src/runs/operation-words.ts'
 import { sentence } from '../src/up/sentences.ts'
 import { worthSaying } from '../src/up/service-log.ts'
 import { wrap } from '../src/up/teller.ts'
@@ -82,6 +83,89 @@ test('a task without a sentence of its own is told by the facts of its result', 
   expect(sentence(ran({ task: 'pg.other', state: 'succeeded', result })).text).toBe(
     'pg.other:x: rows 10,500, bytes 48.0 KiB, verdict whole, tables 2 in 1.5s',
   )
+})
+
+test.each([
+  [
+    'a purge by what went and what is left',
+    'pg.purge',
+    { table: 'core.llm_call_logs', deleted: 15_000, batches: 12, way: 'blocks', left: 2, locked: 2 },
+    'pg.other x: 15,000 rows of core.llm_call_logs deleted in 12 batches, by blocks, 2 left, 2 of them locked',
+  ],
+  [
+    'a purge that had nothing to do',
+    'pg.purge',
+    { table: 'core.a', deleted: 0, batches: 0, way: 'index', left: 0, locked: 0 },
+    'pg.other x: 0 rows of core.a deleted',
+  ],
+  [
+    'an analyze by its tables',
+    'pg.analyze',
+    { tables: [{ table: 'core.a', changedBefore: 1_200 }] },
+    'pg.analyze core.a: 1,200 changed rows are in the statistics',
+  ],
+  ['an analyze of what needs it, when nothing does', 'pg.analyze', { tables: [] }, 'pg.analyze: no table needs it'],
+  [
+    'a refresh by its views',
+    'pg.refresh-views',
+    {
+      views: [
+        { rowsBefore: null, rowsAfter: 5 },
+        { rowsBefore: 1_000, rowsAfter: 1_010 },
+      ],
+    },
+    'pg.other x: 2 views of one moment, 1,000 rows → 1,015',
+  ],
+])('%s', (_, task, result, text) => {
+  expect(sentence(ran({ task, state: 'succeeded', result })).text).toBe(text)
+})
+
+test.each([
+  ['a finding by what it is', 'finding_opened', { what: 'a table is ill', level: 'error' }, 'a table is ill', 'bad'],
+  ['a small finding without alarm', 'finding_opened', { what: 'a setting differs', level: 'info' }, 'a setting differs', 'plain'],
+  ['its end', 'finding_gone', { what: 'a table is ill', level: 'error' }, 'not any more: a table is ill', 'good'],
+  [
+    'a slow statement on one line',
+    'db_query_slow',
+    { query: 'SELECT 1,\n  2', duration_ms: 2_100, application: 'core-api', pid: 7 },
+    'a statement of "core-api", pid 7, has run for 2.1s: SELECT 1, 2',
+    'odd',
+  ],
+  [
+    'one slot',
+    'schedule_missed',
+    { schedule: 'x', slots: 1, reason: 'it fell due' },
+    'a slot of schedule x was not run: it fell due',
+    'odd',
+  ],
+  [
+    'several slots',
+    'schedule_missed',
+    { schedule: 'x', slots: 6, reason: 'it fell due' },
+    '6 slots of schedule x were not run: they fell due',
+    'odd',
+  ],
+])('told is %s', (_, event, data, text, tone) => {
+  const ce = { type: `io.axiom.dbops.${event}.v1`, subject: 'pg/core', operation: 'x', severity: 'warning', data } as unknown as Envelope
+  expect(sentence(ce)).toEqual({ subject: 'pg/core', text, tone })
+})
+
+test('a run that waits for another person says what to type', () => {
+  const ce = {
+    ...ran({ task: 'pg.vacuum-full', state: 'awaiting_approval' }),
+    type: 'io.axiom.dbops.approval_wanted.v1',
+    runid: '0199-8f3a91c2',
+  }
+  expect(sentence(ce).text).toBe('pg.other:x waits for another person: ./dbops approve 8f3a91c2')
+})
+
+test.each([
+  ['of an entry it is itself', 'pg.dump:metadata', { dump: 'metadata' }, 'pg.dump:metadata'],
+  ['with a hash it has its tables beside it', 'pg.vacuum:1f21b0', { tables: ['core.a'] }, 'pg.vacuum:1f21b0 core.a'],
+  ['many tables are counted', 'pg.vacuum:1f21b0', { tables: ['a', 'b', 'c', 'd'] }, 'pg.vacuum:1f21b0 a, b, 2 more'],
+  ['with a hash and no list it is itself', 'pg.x:1f21b0', { size: 3 }, 'pg.x:1f21b0'],
+])('an operation: %s', (_, operation, params, words) => {
+  expect(operationWords(operation, params)).toBe(words)
 })
 
 test('a failure has its cause and its hint', () => {

@@ -55,9 +55,14 @@ test('what does not fit is counted', () => {
   expect(lines.filter(line => line.endsWith(' more'))).toEqual([
     'NEXT RUNS  27 more',
     'RUNNING  28 more',
-    'LAST RESULTS  28 more',
+    'LAST RESULTS  27 more',
     'NOTIFICATIONS  27 more',
   ])
+})
+
+test('the same failure is told whole once', () => {
+  const lines = page(model(busy(2)), { width: 79, height: 40, colour: plain })
+  expect(lines.filter(line => line.includes('hint: make room')).length).toBe(1)
 })
 
 test('before there is a ledger to read it shows what starts', () => {

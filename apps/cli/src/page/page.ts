@@ -168,7 +168,7 @@ function watched({ now, next, running, last, notifications }: Seen, { said, zone
     },
     {
       title: 'last results',
-      entries: last.map(one => toldLines(one, now, line, zone)),
+      entries: last.map((one, i) => toldLines(one, now, line, zone, last.findIndex(({ text }) => text === one.text) < i)),
       none: 'nothing has ended yet',
       least: 4,
       weight: 4,
@@ -184,19 +184,25 @@ function watched({ now, next, running, last, notifications }: Seen, { said, zone
 }
 
 const subjectWidth = 12
-/** One line; what went wrong is told whole, with its hint, in a few. */
-function toldLines({ at, subject, text, hint, tone = 'plain' }: Told, now: Date, line: Line, zone: string): string[] {
+/** One line; what went wrong is told whole, with its hint, in a few, unless it was `toldAbove`. */
+function toldLines({ at, subject, text, hint, tone = 'plain' }: Told, now: Date, line: Line, zone: string, toldAbove = false): string[] {
   const time = clock(at, now, zone)
   const before = time.length + 2 + subjectWidth + 2
-  const isBad = tone === 'bad'
-  const [first = '', ...more] = isBad ? wrap(text, line.width - before).slice(0, 3) : [text]
-  const hints = isBad && hint ? wrap(`hint: ${hint}`, line.width - before).slice(0, 2) : []
+  const isWhole = tone === 'bad' && !toldAbove
+  const [first = '', ...more] = isWhole ? wrapped(text, line.width - before, 3) : [text]
+  const hints = isWhole && hint ? wrapped(`hint: ${hint}`, line.width - before, 2) : []
   const indent = ' '.repeat(before)
   return [
     line([time, 'dim'], '  ', [subject.padEnd(subjectWidth), 'cyan'], '  ', [first, toneColours[tone]]),
     ...more.map(words => line(indent, [words, toneColours[tone]])),
     ...hints.map(words => line(indent, [words, 'yellow'])),
   ]
+}
+
+/** The first `most` lines of a text; the last one says that it goes on. */
+function wrapped(text: string, room: number, most: number): string[] {
+  const lines = wrap(text, room)
+  return lines.length > most ? [...lines.slice(0, most - 1), `${lines[most - 1]!.slice(0, room - 1)}…`] : lines
 }
 
 const barWidth = 12

@@ -7,7 +7,7 @@ import type { Ledger } from '@dbops/ledger/ledger'
 import { recent } from '@dbops/ledger/outbox'
 import { standing } from '@dbops/ledger/pauses'
 import { healthOfTargets } from '@dbops/ledger/probes'
-import { list, type Run, unfinished } from '@dbops/ledger/runs'
+import { isFinal, list, type Run, type State, unfinished } from '@dbops/ledger/runs'
 import { listSchedules } from '@dbops/ledger/schedules'
 import type { Config } from '@dbops/runtime/config'
 import { workWords } from '../runs/operation-words.ts'
@@ -81,11 +81,12 @@ const order = ['running', 'parked', 'awaiting approval', 'queued']
 const byState = (a: { words: string }, b: { words: string }) => order.indexOf(a.words) - order.indexOf(b.words)
 
 /** Of a run, for good. (`queued`: it was lost and goes on.) */
-const isEnd = ({ data }: Envelope) => 'task' in data && 'state' in data && data['state'] !== 'queued'
+const isEnd = ({ data }: Envelope) => 'task' in data && isFinal(data['state'] as State)
 /** What nobody started and no alert tells. */
 const isNews = (ce: Envelope) => {
   const event = signalOf(ce.type)
-  return ce.severity !== 'info' && !isEnd(ce) && !(event && alertsOf(event).opens)
+  const isSmall = ce.severity === 'info' || ce.data['level'] === 'info'
+  return !isSmall && !isEnd(ce) && !(event && alertsOf(event).opens)
 }
 const told = (ce: Envelope): Told => ({ at: new Date(ce.time), ...sentence(ce) })
 

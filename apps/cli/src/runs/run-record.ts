@@ -66,7 +66,7 @@ export const took = (r: Pick<RunRecord, 'startedAt' | 'finishedAt' | 'state'>, n
 function about(r: RunRecord): string {
   if (r.state === 'skipped') {
     const reason = r.error?.message ?? 'no reason given'
-    return r.slots === 1 ? reason : `${r.slots} slots ${reason.replace(/^it /, '')}`
+    return r.slots === 1 ? reason : `${r.slots} slots: ${reason.replace(/^it /, 'they ')}`
   }
   if (r.waitingFor) return `waits for ${r.waitingFor}`
   if (r.error) return r.error.message

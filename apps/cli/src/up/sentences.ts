@@ -3,6 +3,7 @@ import { formatDuration, formatSize } from '@dbops/contract/duration'
 import { type Envelope, signalOf } from '@dbops/contract/envelope'
 import type { Failure } from '@dbops/contract/failure'
 import { signals } from '@dbops/contract/signals'
+import { shortId } from '../print.ts'
 import type { Said, Tone } from './teller.ts'
 
 interface RunFacts {
@@ -19,14 +20,17 @@ interface RunFacts {
 export function sentence(ce: Envelope, location?: string): Said {
   const event = signalOf(ce.type)
   const { subject } = ce
-  const data = ce.data as Partial<RunFacts> & { probe?: string; schedule?: string; slots?: number; reason?: string }
+  const data = ce.data as Partial<RunFacts> & { probe?: string; schedule?: string; slots?: number; reason?: string; what?: string }
+  if (event === 'approval_wanted')
+    return { subject, text: `${ce.operation} waits for another person: ./dbops approve ${shortId(ce.runid ?? '')}`, tone: 'odd' }
   if (data.task && data.state) return { subject, ...ofRun(ce.operation, data as RunFacts, location) }
   if (data.probe) {
     if (data.error) return { subject, text: `${event}: ${data.error.message}`, hint: data.error.hint, tone: 'bad' }
     return { subject, text: `${event}`, tone: 'good' }
   }
-  if (event === 'schedule_missed')
-    return { subject, text: `${data.slots} slots of schedule ${data.schedule} were not run: ${data.reason}`, tone: 'odd' }
+  if (event === 'schedule_missed') return { subject, text: missed(data), tone: 'odd' }
+  if (event === 'db_query_slow') return { subject, text: slow(ce.data), tone: 'odd' }
+  if (data.what) return { subject, text: event?.endsWith('_gone') ? `not any more: ${data.what}` : data.what, tone: findingTone(ce) }
   const text = `${event ?? ce.type}: ${data.reason ?? (event ? signals[event].summary : 'an event of a newer version')}`
   return { subject, text, tone: toneOf(ce) }
 }
@@ -52,7 +56,21 @@ const results: Record<string, Tell> = {
   'pg.vacuum': ({ tables }) =>
     (tables as { table: string; seconds: number; deadBefore: number; deadAfter: number }[])
       .map(t => `pg.vacuum ${t.table}: ${count(t.deadBefore)} dead tuples → ${count(t.deadAfter)} in ${t.seconds} s`)
-      .join(', '),
+      .join(', ') || 'pg.vacuum: no table needs one',
+  'pg.analyze': ({ tables }) => {
+    const all = tables as { table: string; changedBefore: number }[]
+    if (!all.length) return 'pg.analyze: no table needs it'
+    return `pg.analyze ${all.map(({ table }) => table).join(', ')}: ${count(all.reduce((sum, t) => sum + t.changedBefore, 0))} changed rows are in the statistics`
+  },
+  'pg.purge': ({ table, deleted, batches, way, left, locked }, operation) => {
+    const rest = left ? `, ${count(left)} left${locked ? `, ${count(locked)} of them locked` : ''}` : ''
+    return `${operation.replace(':', ' ')}: ${count(deleted)} rows of ${String(table)} deleted${deleted ? ` in ${count(batches)} batches, by ${String(way)}` : ''}${rest}`
+  },
+  'pg.refresh-views': ({ views }, operation) => {
+    const all = views as { rowsBefore: number | null; rowsAfter: number }[]
+    const sum = (of: (view: (typeof all)[number]) => number) => count(all.reduce((total, view) => total + of(view), 0))
+    return `${operation.replace(':', ' ')}: ${all.length} views of one moment, ${sum(v => v.rowsBefore ?? 0)} rows → ${sum(v => v.rowsAfter)}`
+  },
   'pg.dump': ({ tables, rows, bytes }, operation) =>
     `${operation.replace(':', ' ')}: ${count(tables)} tables, ${count(rows)} rows, ${formatSize(bytes as number)}`,
 }
@@ -66,6 +84,25 @@ const facts = (result: Record<string, unknown>): string =>
       return typeof value === 'string' || typeof value === 'boolean' ? [`${key} ${value}`] : []
     })
     .join(', ')
+
+const missed = ({ slots = 1, schedule, reason = '' }: { slots?: number; schedule?: string; reason?: string }) =>
+  slots === 1
+    ? `a slot of schedule ${schedule} was not run: ${reason}`
+    : `${slots} slots of schedule ${schedule} were not run: ${reason.replace(/^it /, 'they ')}`
+
+/** `SELECT … by "core-api", running for 2.1s`. */
+function slow(data: Envelope['data']): string {
+  const { query, duration_ms: ms, application, pid } = data as { query: string; duration_ms: number; application?: string; pid?: number }
+  const who = application ? ` of "${application}"` : ''
+  return `a statement${who}${pid ? `, pid ${pid},` : ''} has run for ${formatDuration(Math.round(ms))}: ${query.replaceAll(/\s+/g, ' ')}`
+}
+
+/** Of the finding; the event's own severity is the same for all of them. */
+function findingTone(ce: Envelope): Tone {
+  if (signalOf(ce.type)?.match(/_(gone|recovered)$/)) return 'good'
+  const { level } = ce.data as { level?: string }
+  return level === 'info' ? 'plain' : level === 'warning' ? 'odd' : 'bad'
+}
 
 const took = ({ startedAt, finishedAt }: RunFacts) =>
   startedAt && finishedAt ? ` in ${formatDuration(Date.parse(finishedAt) - Date.parse(startedAt))}` : ''
