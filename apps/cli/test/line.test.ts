@@ -124,7 +124,7 @@ test('a list that is empty says what to do next', async () => {
 test('runs show tells all about a run, by the end of its id', async () => {
   const [run] = (await dbops(...vacuum, '--wait', '--json')).records
   const said = await dbops('runs', 'show', String(run!['id']).slice(-8), '--json')
-  const more = 'parent params entries attempts worker progress plan policy evidence history'.split(' ')
+  const more = 'parent params entries attempts worker progress plan policy approval evidence history'.split(' ')
   expect([keysOf(said), said.records[0]?.['id']]).toEqual([[...runKeys, ...more], run!['id']])
 })
 

@@ -9,7 +9,7 @@ import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
 import { locksOf } from '@dbops/runtime/operation'
 import { digestOf } from '@dbops/runtime/plan-digest'
-import { approvalWantedEvent, endEvent } from '@dbops/runtime/run-events'
+import { approvalWantedEvent, endEvent, type Teller } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
 import { z } from 'zod'
 import { judge, questionOf } from './policy.ts'
@@ -31,7 +31,8 @@ export function watchingPlans(service: Service): void {
   })
 }
 
-async function offerPlans(db: Queryable, service: Service): Promise<void> {
+/** Runs whose plan has ended are shown to their approvers, or refused with the reason of the plan. */
+export async function offerPlans(db: Queryable, service: Teller): Promise<void> {
   for (const { planRun, planState, found, planError, ...run } of await runs.planned(db)) {
     if (planState !== 'succeeded') {
       const error = withoutPlan(planState, planError)
@@ -50,7 +51,7 @@ const withoutPlan = (state: string, error: Failure | null): Failure => ({
 })
 
 /** Throws Refused for whoever may not, and for what does not wait for it. */
-export async function approve(db: Queryable, service: Service, command: Command): Promise<Answer> {
+export async function approve(db: Queryable, service: Pick<Service, 'config' | 'event'>, command: Command): Promise<Answer> {
   const { run: id, digest, reason } = approveBody.parse(command.body)
   const run = await awaiting(db, id)
   const short = id.slice(-8)
@@ -99,7 +100,7 @@ export async function approve(db: Queryable, service: Service, command: Command)
   return { ok: true, run: id }
 }
 
-export async function reject(db: Queryable, service: Service, { body, actor }: Command): Promise<Answer> {
+export async function reject(db: Queryable, service: Teller, { body, actor }: Command): Promise<Answer> {
   const { run: id, reason } = rejectBody.parse(body)
   const run = await awaiting(db, id)
   const error = { code: 'rejected', message: `rejected by ${actor}: ${reason}` }

@@ -16,6 +16,9 @@ import { z } from 'zod'
 import { approvalWithin, approve, reject } from './approvals.ts'
 import { judge } from './policy.ts'
 
+/** What of a service commands need. */
+export type Commanded = Pick<Service, 'config' | 'event'>
+
 const runBody = z.strictObject({
   task: z.string(),
   params: z.record(z.string(), z.unknown()).default({}),
@@ -36,7 +39,8 @@ export function takeCommands(service: Service): void {
   })
 }
 
-async function act(db: Queryable, service: Service, command: Command): Promise<Answer<object>> {
+/** Carries one command out, in the caller's transaction; what it throws is the answer. */
+export async function act(db: Queryable, service: Commanded, command: Command): Promise<Answer<object>> {
   switch (command.verb) {
     case 'run':
       return start(db, service, runBody.parse(command.body), command.actor)
@@ -51,7 +55,7 @@ async function act(db: Queryable, service: Service, command: Command): Promise<A
   }
 }
 
-async function start(db: Queryable, service: Service, body: z.output<typeof runBody>, actor: string): Promise<Answer> {
+async function start(db: Queryable, service: Commanded, body: z.output<typeof runBody>, actor: string): Promise<Answer> {
   const task = taskNamed(body.task)
   if (!task)
     throw new Problem(`there is no task "${body.task}"`, {
@@ -69,7 +73,7 @@ async function start(db: Queryable, service: Service, body: z.output<typeof runB
   return bear(db, service, task, { params, entries }, target, { mode: body.mode, actor, cause: { kind: 'command' } })
 }
 
-async function again(db: Queryable, service: Service, id: string, actor: string): Promise<Answer> {
+async function again(db: Queryable, service: Commanded, id: string, actor: string): Promise<Answer> {
   const [run] = await runs.find(db, id)
   if (!run) throw new Problem(`there is no run ${id}`, { code: 'unknown_run' })
   if (!runs.isFinal(run.state))
@@ -94,7 +98,7 @@ async function again(db: Queryable, service: Service, id: string, actor: string)
 }
 
 /** The target that was asked for, or that the named entry carries, or the only one of the engine. */
-function targetOf(service: Service, task: TaskEntry, asked: string | undefined, carried: string | undefined): string {
+function targetOf(service: Commanded, task: TaskEntry, asked: string | undefined, carried: string | undefined): string {
   const fitting = Object.entries(service.config.targets).flatMap(([name, t]) => (t.engine === task.engine ? [name] : []))
   const wanted = asked ?? (carried === undefined && fitting.length === 1 ? fitting[0] : undefined)
   const { targets, errors } = resolveTargets(task, wanted === undefined ? [] : [wanted], carried, service.config)
@@ -104,7 +108,7 @@ function targetOf(service: Service, task: TaskEntry, asked: string | undefined, 
 
 async function bear(
   db: Queryable,
-  service: Service,
+  service: Commanded,
   task: TaskEntry,
   spec: runs.Spec,
   target: string | null,

@@ -72,7 +72,8 @@ async function reapLost(db: Queryable, service: Service): Promise<void> {
   }
 }
 
-async function endOverdue(db: Queryable, service: Service): Promise<void> {
+/** Ends what waits and can never begin. */
+export async function endOverdue(db: Queryable, service: Pick<Service, 'event' | 'log'>): Promise<void> {
   const now = await clockOf(db)
   for (const run of await runs.overdue(db)) {
     if (run.startBy && run.startBy < now && run.fence === null && run.state === 'queued' && run.validUntil > now) {

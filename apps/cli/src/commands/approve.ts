@@ -7,8 +7,8 @@ export const command = defineCommand({
   arguments: { '<run>': 'the last 8 characters of its id will do' },
   options: { '--reason <text>': 'written into the audit' },
   examples: [
-    ['./dbops runs --state awaiting_approval', 'what waits'],
     ['./dbops approve 8f3a91c2 --as approver', 'as another person than the one who asked'],
+    ['./dbops approve 8f3a91c2 --as approver --reason "change 4711" --yes', 'without the question'],
   ],
   run: async c => (await import('../runs/answer-run.ts')).approveRun(c),
 })

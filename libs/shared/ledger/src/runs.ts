@@ -621,6 +621,8 @@ const endIdle = `
     insert into history (run, event, attempt, fence, detail) select id, $2, attempt, fence, $3::jsonb from ended
   )
   select id from ended`
+// A statement of its own: the one that ends the run then sees the locks of an approval that was at work on the row until now.
+const lockRun = `select from runs where id = $1 for update`
 // Held by one that waits: it was parked, or sent back before it could go on. The world is not as it was before it.
 const changedTheWorld = `
   select 1 from runs r where id = $1 and mode = 'do' and recovers and state in ('queued', 'parked')
@@ -647,6 +649,7 @@ export async function endWaiting(
   events: Envelope[],
   policy?: unknown,
 ): Promise<boolean> {
+  await db.query(lockRun, [run.id])
   if ((await db.query(changedTheWorld, [run.id])).rows.length) await handToRecovery(db, run.id)
   if (await touched(db, deferEnd, [run.id, state, error])) {
     await db.query(`select pg_notify('dbops_queued', '')`)

@@ -75,6 +75,21 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   park: db => runs.park(db, known.running.fence, day(-1)),
   'end a waiting run': async db => runs.endWaiting(db, (await runs.find(db, known.queued))[0]!, 'cancelled', null, []),
   'ask for a cancellation': db => runs.requestCancel(db, known.running.id, 'tester'),
+  'plans that have ended': db => runs.planned(db),
+  'want an approval': db => runs.wantApproval(db, known.queued, {}, { digest: 'x', planRun: known.ended }),
+  'look at what awaits approval': db => runs.lockAwaiting(db, known.queued),
+  approve: db =>
+    runs.approve(db, {
+      run: known.queued,
+      digest: 'x',
+      by: 'ada',
+      reason: null,
+      validUntil: day(-1),
+      notBefore: day(0),
+      policy: {},
+      waitingFor: null,
+      locks: [{ name: 'x', exclusive: true }],
+    }),
   expired: db => runs.expired(db, 5_000),
   overdue: db => runs.overdue(db),
   lose: async db =>
