@@ -46,24 +46,25 @@ interface Seen {
   expiredBlocks: number
 }
 
-/** One estimate for each leaf. */
-export async function estimateAll(pg: Postgres, subject: Subject): Promise<Estimate[]> {
-  await using prover = await pg.session({ constraint_exclusion: 'on' })
-  await using planner = await pg.session(byIndexOnly)
+/** One estimate for each leaf, through sessions with these settings. */
+export async function estimateAll(pg: Postgres, subject: Subject, settings: Record<string, string>): Promise<Estimate[]> {
+  await using reader = await pg.session(settings)
+  await using prover = await pg.session({ ...settings, constraint_exclusion: 'on' })
+  await using planner = await pg.session({ ...settings, ...byIndexOnly })
   const estimates: Estimate[] = []
-  for (const leaf of subject.leaves) estimates.push(await estimate({ pg, prover, planner }, subject, leaf))
+  for (const leaf of subject.leaves) estimates.push(await estimate({ reader, prover, planner }, subject, leaf))
   return estimates
 }
 
 interface Asked {
-  pg: Statements
+  reader: Statements
   /** Proves from bounds what cannot be. */
   prover: Statements
   /** Plans with indexes alone. */
   planner: Statements
 }
 
-async function estimate({ pg, prover, planner }: Asked, subject: Subject, leaf: Leaf): Promise<Estimate> {
+async function estimate({ reader, prover, planner }: Asked, subject: Subject, leaf: Leaf): Promise<Estimate> {
   const scan = { blocks: leaf.blocks, index: null }
   const none = { leaf, way: 'none' as const, rows: 0, expired: 0, exact: true, cost: scan, index: null, advised: null }
   if (!leaf.blocks) return { ...none, why: 'the table has no rows' }
@@ -81,7 +82,7 @@ async function estimate({ pg, prover, planner }: Asked, subject: Subject, leaf: 
     }
   const share = Math.min(100, (100 * sampled) / leaf.blocks)
   const exact = share === 100
-  const [seen] = (await pg.query<Seen>(sample(leaf, subject), [share])) as [Seen]
+  const [seen] = (await reader.query<Seen>(sample(leaf, subject), [share])) as [Seen]
   const scale = exact ? 1 : 100 / share
   const [rows, expired] = [Math.round(seen.rows * scale), Math.round(seen.expired * scale)]
   const byIndex = (blocks: number, rows: number) => Math.round((blocks * perBlock + rows * perRow) * scale)

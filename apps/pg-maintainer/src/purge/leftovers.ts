@@ -88,7 +88,7 @@ const usersOf = `
     FROM pg_locks l
     LEFT JOIN pg_stat_activity a ON a.pid = l.pid
     LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
-   WHERE locktype = 'relation' AND relation = $1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   WHERE locktype = 'relation' AND relation = $1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND granted AND mode IN ('RowShareLock', 'RowExclusiveLock') AND l.pid IS DISTINCT FROM pg_backend_pid()
    ORDER BY since
    LIMIT 5`

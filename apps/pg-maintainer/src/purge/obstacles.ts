@@ -8,8 +8,6 @@ import type { Statements } from '../task.ts'
 import type { Subject } from './subject.ts'
 
 export interface Obstacles {
-  /** The rows are seen and deleted through policies that let this role do all of it. */
-  byPolicy: boolean
   /** Tables that refer to this one, and what a deletion does there. */
   references: { constraint: string; table: string; onDelete: string }[]
   /** Triggers of people that run for each deleted row or statement. */
@@ -65,17 +63,13 @@ interface Reference extends TableName {
   indexed: boolean
 }
 
-/** Refused: `privilege_missing`, `row_security`, `cascades`, `index_missing`. What a statement would mend is also given to `found`. */
+/** Refused: `cascades`, `index_missing`. What a statement would mend is also given to `found`. */
 export async function findObstacles(
   pg: Statements,
   { table, leaves }: Subject,
   found: (faults: Fault[]) => Promise<void>,
 ): Promise<Obstacles> {
   const oids = [...new Set([table.oid, ...leaves.map(({ oid }) => oid)])]
-  const byPolicy = await checkRights(
-    pg,
-    leaves.map(({ oid }) => oid),
-  )
   const references = await pg.query<Reference>(referencesTo, [oids])
   const cascade = references.find(reference => reference.onDelete === 'c')
   if (cascade)
@@ -92,7 +86,6 @@ export async function findObstacles(
     )
   }
   return {
-    byPolicy,
     references: references.map(reference => ({
       constraint: reference.constraint,
       table: showTable(reference),
@@ -103,10 +96,10 @@ export async function findObstacles(
 }
 
 /** Whether the rows are reached through policies that open them all. Refused: `privilege_missing`, `row_security`. */
-export async function checkRights(pg: Statements, oids: number[]): Promise<boolean> {
+export async function checkRights(pg: Statements, { leaves }: Subject): Promise<boolean> {
   const rights = await pg.query<TableName & { role: string; owner: string; may: boolean; filtered: boolean; open: boolean | null }>(
     rightsOf,
-    [oids],
+    [leaves.map(({ oid }) => oid)],
   )
   const closed = rights.filter(({ may }) => !may)
   if (closed.length)

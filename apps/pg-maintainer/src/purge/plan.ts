@@ -6,11 +6,14 @@ import { escapeIdentifier } from 'pg'
 import { quoteTable, showTable } from '../table-name.ts'
 import type { Postgres } from '../task.ts'
 import { type Estimate, estimateAll } from './estimate.ts'
-import { findObstacles, type Obstacles } from './obstacles.ts'
+import { checkRights, findObstacles, type Obstacles } from './obstacles.ts'
+import { checkMeaning } from './predicate.ts'
 import { findSubject, type Subject } from './subject.ts'
 
 export interface PurgePlan extends Obstacles {
   subject: Subject
+  /** The rows are seen and deleted through policies that let this role do all of it. */
+  byPolicy: boolean
   estimates: Estimate[]
   rows: number
   expired: number
@@ -24,7 +27,7 @@ const exactly = ({ qualifies }: Subject, leaf: Estimate['leaf']) =>
 const countLimit = 60_000
 
 /**
- * Refused: what `findSubject` and `findObstacles` refuse, and `too_much` where more than `atMost` percent would go. `begun`: some of the rows are
+ * Refused: what `findSubject`, `checkRights`, `checkMeaning` and `findObstacles` refuse, and `too_much` where more than `atMost` percent would go. `begun`: some of the rows are
  * gone already, so that their share says nothing.
  */
 export async function planPurge(
@@ -35,9 +38,12 @@ export async function planPurge(
   found: (faults: Fault[]) => Promise<void>,
 ): Promise<PurgePlan> {
   const subject = await findSubject(pg, policy, cutOff)
+  const byPolicy = await checkRights(pg, subject)
+  const settings = { row_security: byPolicy ? 'on' : 'off', statement_timeout: String(countLimit) }
+  await using reader = await pg.session(settings)
+  if (subject.where !== undefined) await checkMeaning(reader, subject.leaves[0] ?? subject.table, subject.where, subject.columns)
   const obstacles = await findObstacles(pg, subject, found)
-  await using reader = await pg.session({ row_security: obstacles.byPolicy ? 'on' : 'off', statement_timeout: String(countLimit) })
-  let estimates = await estimateAll({ ...pg, query: reader.query }, subject)
+  let estimates = await estimateAll(pg, subject, settings)
   // A trigger that sees every deleted row would not see a partition that is emptied.
   if (obstacles.triggers.length)
     estimates = estimates.map(one => (one.way === 'partition' ? { ...one, way: 'blocks', why: 'a trigger sees its rows go' } : one))
@@ -50,7 +56,7 @@ export async function planPurge(
     numbers = total()
     if (isTooMuch()) throw tooMuch(policy, numbers)
   }
-  return { ...obstacles, subject, estimates, ...numbers, advice: adviceOf(subject, estimates) }
+  return { ...obstacles, subject, byPolicy, estimates, ...numbers, advice: adviceOf(subject, estimates) }
 }
 
 async function count(reader: Pick<Postgres, 'query'>, subject: Subject, { leaf }: Estimate) {

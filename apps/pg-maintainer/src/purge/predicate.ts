@@ -33,8 +33,11 @@ function outsideQuotes(where: string): string {
     }
     const escapes = quote === "'" && /(^|[^\w$])e$/i.test(where.slice(0, at))
     for (at++; at < where.length; at++) {
-      if (escapes && where[at] === '\\') at++
-      else if (where[at] === quote && where[at + 1] === quote) at++
+      if (where[at] === '\\' && quote === "'") {
+        // What it means in a plain string is a setting of the server (standard_conforming_strings).
+        if (!escapes) throw bad(where, 'has a backslash in a plain string', "write E'…' with two of them")
+        at++
+      } else if (where[at] === quote && where[at + 1] === quote) at++
       else if (where[at] === quote) break
     }
     if (at >= where.length) throw bad(where, `has a ${quote} that nothing closes`)
@@ -69,6 +72,8 @@ export async function checkMeaning(pg: Statements, table: TableName, where: stri
   const nodes = flat(plan)
   if (nodes.some(node => ['InitPlan', 'SubPlan'].includes(node['Parent Relationship'] ?? '')))
     throw bad(where, `looks further than into ${showTable(table)}`)
+  if (nodes.some(node => /Agg|^ProjectSet$/.test(node['Node Type'])))
+    throw bad(where, 'is about more than one row, or makes several of one')
   if (nodes.some(node => !(/ Scan$|^Bitmap|^Result$/.test(node['Node Type']) && node['Node Type'] !== 'Subquery Scan')))
     throw bad(where, 'calls a function that is volatile: what it says of a row may differ from one look to the next')
   const said = (plan.Output ?? []).join(' ').replaceAll(/E?'(?:[^']|'')*'/g, ' ')

@@ -43,6 +43,7 @@ export async function purgeLeaves(c: Purging, plan: PurgePlan) {
   await using sweeps = new Sweeps(c, pace, { row_security: plan.byPolicy ? 'on' : 'off' })
   const holders: LockHolder[] = []
   let oldest: Date | null = null
+  let seenBefore: string | undefined
   for (const estimate of plan.estimates) {
     const { leaf } = estimate
     const isResumed = resumedAt?.table === leaf.oid
@@ -58,7 +59,8 @@ export async function purgeLeaves(c: Purging, plan: PurgePlan) {
       c.log(`${showTable(leaf)} cannot be emptied as a whole now: its rows go one by one`)
       place.way = 'blocks'
     }
-    const remains = await purgeLeaf(c, plan, estimate, place, await sweeps.of(wayOf(place.way)))
+    const { remains, before } = await purgeLeaf(c, plan, estimate, place, await sweeps.of(wayOf(place.way)))
+    seenBefore ??= before
     oldest = together({ left: 0, blocks: null, oldest }, remains).oldest
     if (!remains.left) continue
     const { worker } = await sweeps.of(wayOf(place.way))
@@ -68,12 +70,24 @@ export async function purgeLeaves(c: Purging, plan: PurgePlan) {
     place.locked += held.locked
     await c.save(place)
   }
-  return { place, pace, oldest, holders: holders.slice(0, 5), resumedAt }
+  return {
+    place,
+    pace,
+    oldest,
+    holders: holders.slice(0, 5),
+    resumedAt,
+    seenBefore: seenBefore ?? (await measure(c.pg, plan.subject.table)).xid,
+  }
 }
 
 /** Two passes at most: rows that were written or locked while the first went by are found by the second. */
-async function purgeLeaf(c: Purging, { subject, expired }: PurgePlan, { leaf }: Estimate, place: Place, sweep: Sweep): Promise<Remains> {
-  const whole = { from: 0, to: leaf.blocks }
+async function purgeLeaf(
+  c: Purging,
+  { subject, expired }: PurgePlan,
+  { leaf }: Estimate,
+  place: Place,
+  sweep: Sweep,
+): Promise<{ remains: Remains; before: string }> {
   const pass = async (to: number) => {
     if (place.next === null) return
     await sweep.delete(subject, leaf, place.next, { from: 0, to }, async batch => {
@@ -85,21 +99,25 @@ async function purgeLeaf(c: Purging, { subject, expired }: PurgePlan, { leaf }: 
     })
   }
   await pass(leaf.blocks)
-  const remains = await sweep.look(subject, leaf, await grown(c.pg, leaf, whole))
-  if (!remains.blocks || place.pass === 2) return remains
+  // With the blocks that came while the pass was under way.
+  const now = await measure(c.pg, leaf)
+  const remains = await sweep.look(subject, leaf, { from: 0, to: now.blocks })
+  if (!remains.blocks || place.pass === 2) return { remains, before: now.xid }
   Object.assign(place, { pass: 2, next: place.way === 'index' ? begin.index : String(remains.blocks.from) })
   await c.save(place)
   await pass(remains.blocks.to)
+  const { xid } = await measure(c.pg, leaf)
   const after = await sweep.look(subject, leaf, remains.blocks)
-  return { ...after, oldest: together(remains, after).oldest }
+  return { remains: { ...after, oldest: together(remains, after).oldest }, before: xid }
 }
 
-const sizeOf = `SELECT (pg_relation_size($1::oid) / current_setting('block_size')::int)::float8 AS blocks`
-/** With the blocks that came while the pass was under way. */
-async function grown(pg: Postgres, leaf: Leaf, { from }: { from: number }) {
-  await using session = await pg.session()
-  const [row] = await session.query<{ blocks: number }>(sizeOf, [leaf.oid])
-  return { from, to: row!.blocks }
+const measureNow = `
+  SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text AS xid,
+         (pg_relation_size($1::oid) / current_setting('block_size')::int)::float8 AS blocks`
+/** The size of a table, and the oldest transaction that is under way. */
+async function measure(pg: Postgres, leaf: Pick<Leaf, 'oid'>): Promise<{ xid: string; blocks: number }> {
+  const [row] = await pg.query<{ xid: string; blocks: number }>(measureNow, [leaf.oid])
+  return row!
 }
 
 const wayOf = (way: Way): SweepWay => (way === 'index' ? 'index' : 'blocks')

@@ -13,10 +13,7 @@ export interface Remaining {
 }
 
 export async function remaining(run: Run, subject: Subject, way: SweepWay, since: string): Promise<Remaining> {
-  const byPolicy = await checkRights(
-    run.pg,
-    subject.leaves.map(({ oid }) => oid),
-  )
+  const byPolicy = await checkRights(run.pg, subject)
   await using sweep = await openSweep(run, way, newPace(), { row_security: byPolicy ? 'on' : 'off' })
   const all: Remaining = { left: 0, locked: 0, later: 0, holders: [] }
   for (const leaf of subject.leaves) {

@@ -6,7 +6,7 @@ import { escapeIdentifier, escapeLiteral } from 'pg'
 import { findRelations, type Relation } from '../relations.ts'
 import { showTable, type TableName } from '../table-name.ts'
 import type { Statements } from '../task.ts'
-import { checkMeaning, refuseText } from './predicate.ts'
+import { refuseText } from './predicate.ts'
 
 export interface Leaf extends TableName {
   oid: number
@@ -21,6 +21,7 @@ export interface Subject {
   /** The table itself, or the partitions that hold its rows, in the order of their oids, which a later attempt finds again. */
   leaves: Leaf[]
   by: string
+  columns: string[]
   /** `by` is older than the cut-off. */
   aged: string
   /** Aged, and what the policy's `where` demands. */
@@ -51,7 +52,7 @@ const cutOffAs: Record<string, (at: string) => string> = {
   date: at => `(${at}::timestamptz AT TIME ZONE INTERVAL '-12:00')::date`,
 }
 
-/** Refused: `table_missing`, `not_a_table`, `column_missing`, `not_a_time`, `bad_where`, `foreign_partition`. */
+/** The text of the condition is judged, its meaning not yet. Refused: `table_missing`, `not_a_table`, `column_missing`, `not_a_time`, `bad_where`, `foreign_partition`. */
 export async function findSubject(pg: Statements, policy: Pick<Purge, 'table' | 'where' | 'by'>, cutOff: Date | null): Promise<Subject> {
   if (!cutOff) throw new Permanent('this run was born without a cut-off', { code: 'no_cut_off', hint: 'this is a bug of the scheduler' })
   if (policy.where !== undefined) refuseText(policy.where)
@@ -84,18 +85,12 @@ export async function findSubject(pg: Statements, policy: Pick<Purge, 'table' | 
       hint: 'purge it there, and name the other partitions one by one here',
     })
   const leaves = found.map(({ oid, schema, name, blocks, tuples }) => ({ oid, schema, name, blocks, tuples }))
-  if (policy.where !== undefined)
-    await checkMeaning(
-      pg,
-      leaves[0] ?? table,
-      policy.where,
-      columns.map(({ name }) => name),
-    )
   const aged = `${escapeIdentifier(policy.by)} < ${literal(escapeLiteral(cutOff.toISOString()))}`
   return {
     table,
     leaves,
     by: escapeIdentifier(policy.by),
+    columns: columns.map(({ name }) => name),
     aged,
     qualifies: policy.where === undefined ? aged : `${aged} AND (${policy.where})`,
     where: policy.where,

@@ -22,7 +22,6 @@ const holder = z.strictObject({
   since: time.nullable(),
   state: z.string().nullable(),
 })
-const nowhere = `SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text AS xid`
 
 export default defineTask({
   name: 'pg.purge',
@@ -48,7 +47,7 @@ export default defineTask({
     resumedAt: z.strictObject({ pass: z.int(), next: z.string().nullable(), deleted: count }).nullable(),
     /** Of this attempt: ms of the longest batch, ms waited for the sake of others, and the batch after which the size had been found. */
     pace: z.strictObject({ longestMs: count, size: z.int(), settledAfter: z.int().nullable(), waited: z.record(z.string(), count) }),
-    /** The oldest transaction that was under way when the last look was taken. */
+    /** The oldest transaction that was under way when the last look at the first table began: what is younger was perhaps not seen. */
     seenBefore: z.string(),
   }),
   state: z.strictObject({
@@ -80,8 +79,7 @@ export default defineTask({
   async run(c) {
     const plan = await planPurge(c.pg, c.entries.policy, c.run.cutOff, c.state !== undefined, faults => c.found(faults))
     await c.found(plan.advice)
-    const [{ xid }] = (await c.pg.query<{ xid: string }>(nowhere)) as [{ xid: string }]
-    const { place, pace, oldest, holders, resumedAt } = await purgeLeaves(c, plan)
+    const { place, pace, oldest, holders, resumedAt, seenBefore } = await purgeLeaves(c, plan)
     const most = plan.estimates.toSorted((a, b) => b.expired - a.expired)[0]
     c.as(eventOf(c.entries.policy))
     return {
@@ -98,7 +96,7 @@ export default defineTask({
       oldestKept: oldest?.toISOString() ?? null,
       resumedAt: resumedAt && { pass: resumedAt.pass, next: resumedAt.next, deleted: resumedAt.deleted },
       pace,
-      seenBefore: xid,
+      seenBefore,
     }
   },
 
@@ -110,15 +108,19 @@ export default defineTask({
     if (unheld > 0)
       return {
         ok: false,
-        reason: `${unheld.toLocaleString('en')} rows of ${facts.table} are past the cut-off, and nobody holds them`,
+        reason: `${rows(unheld)} of ${facts.table} past the cut-off ${unheld === 1 ? 'is' : 'are'} held by nobody`,
         evidence,
       }
     const who = seen.holders.map(({ pid, name, role }) => `${pid ?? ''} "${name}" of ${role}`.trim()).join(', ')
-    const held = seen.locked ? `; ${seen.locked} rows are locked, perhaps by ${who || 'somebody who has just let go'}` : ''
-    const later = seen.later ? `; ${seen.later} came to be past it meanwhile` : ''
+    const held = seen.locked
+      ? `; ${rows(seen.locked)} locked by others stay${seen.locked === 1 ? 's' : ''}: ask ${who || 'who has just let go'}`
+      : ''
+    const later = seen.later ? `; ${rows(seen.later)} came to be past it after the last look` : ''
     return { ok: true, reason: `no row of ${facts.table} that could be deleted is past the cut-off${held}${later}`, evidence }
   },
 })
+
+const rows = (count: number) => `${count.toLocaleString('en')} row${count === 1 ? '' : 's'}`
 
 /** Refused: `bad_event`. */
 function eventOf({ event = 'cleanup_completed' }: Purge): (typeof events)[number] {
