@@ -30,6 +30,15 @@ export interface Command {
   run(c: Context): Promise<number | void>
 }
 
+/** Those of every command. */
+export const commonOptions = {
+  '--json': 'NDJSON for scripts',
+  '--config <file>': 'the configuration',
+  '--debug': 'the stack of an error',
+  '--yes': 'answers questions in advance',
+  '--as <person>': 'whose login of the ledger is used',
+}
+
 export interface CommonOptions {
   json?: boolean
   config?: string

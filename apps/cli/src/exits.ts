@@ -2,15 +2,19 @@
 
 export const exits = {
   done: 0,
-  /** The work itself failed: a run, a test, a check. */
   failed: 1,
-  /** Wrong use or wrong configuration: doing it again changes nothing. */
   wrong: 2,
-  /** A service or a server could not be reached. */
   unreachable: 3,
-  /** Refused by a rule, or awaiting somebody's approval. */
   refused: 4,
-  /** What was waited for did not happen in time. */
   timedOut: 5,
 } as const
 export type Exit = keyof typeof exits
+
+export const exitMeanings: Record<Exit, string> = {
+  done: 'done',
+  failed: 'the work itself failed: a run, a check, a test',
+  wrong: 'wrong use or wrong configuration: doing it again changes nothing',
+  unreachable: 'a service or a server could not be reached',
+  refused: "refused by a rule, or waiting for another person's approval",
+  timedOut: 'what was waited for did not happen in time; it goes on',
+}

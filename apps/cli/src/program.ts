@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { programVersion } from '@dbops/ledger/program-version'
 import { Command as Commander, type CommanderError, InvalidArgumentError, Option } from 'commander'
-import type { Command, CommonOptions, Context, OptionDeclaration } from './command.ts'
+import { type Command, type CommonOptions, type Context, commonOptions, type OptionDeclaration } from './command.ts'
 import type { Connection } from './connect.ts'
 import { fail } from './fail.ts'
 import { printer } from './print.ts'
@@ -19,11 +19,6 @@ export async function runProgram(given: string[]): Promise<number> {
     .usage('COMMAND [options]')
     .description('Database operations that prove their effect: PostgreSQL, Neo4j, Redis.')
     .version(programVersion, '--version', 'the version of this program')
-    .option('--json', 'NDJSON for scripts')
-    .option('--config <file>', 'the configuration')
-    .option('--debug', 'the stack of an error')
-    .option('--yes', 'answers questions in advance')
-    .option('--as <person>', 'whose login of the ledger is used')
     .addHelpText(
       'after',
       examples([
@@ -31,6 +26,7 @@ export async function runProgram(given: string[]): Promise<number> {
         [`${name} up --help`, 'what a command can do'],
       ]),
     )
+  for (const [form, about] of Object.entries(commonOptions)) program.option(form, about)
   settle(program).configureHelp({ ...program.configureHelp(), visibleCommands: flat, subcommandTerm: term })
   const commands = await commandsFor(argv)
   for (const command of commands) add(parentOf(program, command.path, commands), command, code => (exit = code))
