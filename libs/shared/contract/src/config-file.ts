@@ -222,9 +222,12 @@ export const route = z.strictObject({
 })
 export type Route = z.infer<typeof route>
 
+/** The window in which VACUUM FULL is forbidden; where `windows` has none of that name it is Monday to Friday, 09:00 to 18:00. */
+export const operatingHours = 'operating-hours'
+
 const policies = z.strictObject({
   'forbid-vacuum-full': z
-    .strictObject({ window: name.default('operating-hours') })
+    .strictObject({ window: name.default(operatingHours) })
     .prefault({})
     .describe('VACUUM FULL never runs inside this window'),
   'forbid-ddl': z

@@ -1,6 +1,6 @@
 // What one part of the configuration says of another, of the catalogue, of zones and of time: names that must exist, numbers that must agree.
 import type { Catalog } from '@dbops/catalog/catalog'
-import { configFile } from '@dbops/contract/config-file'
+import { configFile, operatingHours } from '@dbops/contract/config-file'
 import { duration, parseDuration } from '@dbops/contract/duration'
 import { instantOf } from '@dbops/contract/local-time'
 import { nearMiss } from '@dbops/contract/names'
@@ -28,6 +28,7 @@ export const checkReferences = (raw: Raw, catalog: Catalog): Found[] =>
     groups,
     channels,
     routes,
+    policies,
   ].flatMap(check => check(raw, catalog))
 
 const zones = (raw: Raw): Found[] =>
@@ -220,6 +221,12 @@ const routes = (raw: Raw): Found[] => {
       ...words(match.target, [...path, 'match', 'target']).flatMap(([at, name]) => inSection(raw, 'targets', name, at)),
     ]
   })
+}
+
+/** The hours of the policy need no window in the file; any other name does. */
+const policies = (raw: Raw): Found[] => {
+  const named = text(object(object(raw.policies)?.['forbid-vacuum-full'])?.window)
+  return named === operatingHours ? [] : inSection(raw, 'windows', named, ['policies', 'forbid-vacuum-full', 'window'])
 }
 
 /** A route is asked for alerts alone, so an event that opens none would wait in vain. */

@@ -18,6 +18,7 @@ export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] => [
       ...inCatalog(catalog, name, [...path, 'task']),
       ...dueness(schedule, path),
       ...window(schedule, path, raw),
+      ...(task?.approval === 'always' ? [unscheduled(task, path)] : []),
       ...(task ? [...params(schedule, path, task, raw), ...times(schedule, path, task)] : targets(schedule, path, raw)),
     ]
   }),
@@ -57,6 +58,14 @@ function wayBack(awaiting: { name: string; event: string; tells: Set<string> }[]
   }
   return undefined
 }
+
+/** Each of its runs is approved by a person who has looked at that very plan. */
+const unscheduled = (task: TaskEntry, path: Path): Found =>
+  fault(
+    [...path, 'task'],
+    `every run of ${task.name} wants an approval, so it has no schedule`,
+    `ask for it by hand: ./dbops run ${task.name} --help`,
+  )
 
 function dueness(schedule: Raw, path: Path): Found[] {
   const cron = text(schedule.cron)

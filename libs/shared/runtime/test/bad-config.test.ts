@@ -57,7 +57,7 @@ const rows: Record<string, Row[]> = {
     ['a variable that is none', 'zone: UTC\nenvironment: "${my env}"\n', 2, 'environment', '"${" begins no variable', 'write ${NAME} or ${NAME:-default}; a plain "${" is written "$${"'],
   ],
   targets: [
-    ['an unknown engine', 'targets:\n  core: { engine: postgres, url: "${U}" }\n', 2, 'targets.core.engine', '"postgres" is not one of pg, neo4j, redis', 'write pg or neo4j or redis'],
+    ['an unknown engine', 'targets:\n  core: { engine: postgres, url: "${U}" }\n', 2, 'targets.core.engine', '"postgres" is not one of pg, neo4j, redis', 'did you mean "pg"?'],
     ['no engine', 'targets:\n  core: { url: "${U}" }\n', 2, 'targets.core.engine', 'is missing', 'write engine: pg or neo4j or redis'],
     ['a missing URL', 'targets:\n  core: { engine: pg }\n', 2, 'targets.core.url', 'is missing', 'write url: "${NAME}", or host:, port:, database:, user:, password:'],
     ['a missing URL of Redis', 'targets:\n  cache:\n    engine: redis\n', 2, 'targets.cache.url', 'is missing', 'write text (with ${NAME} for environment variables), { env: NAME } or { file: PATH }'],
@@ -107,6 +107,8 @@ const rows: Record<string, Row[]> = {
     ['a duration without a unit', schedule(...vacuum, 'timeout: 90'), 13, 'schedules.nightly.timeout', 'found 90, expected text', aDuration],
     ['a timeout of nothing', schedule(...vacuum, 'timeout: 0s'), 13, 'schedules.nightly.timeout', 'is no time at all', 'write for example 30m'],
     ['a timeout past the deadline', schedule(...vacuum, 'timeout: 3h'), 13, 'schedules.nightly.timeout', 'a timeout of 3h is longer than the deadline of 2h', 'the deadline holds all attempts of a run: write a longer deadline'],
+    ['a task of which every run is approved', schedule(...vacuum.with(0, 'task: pg.rewrite').with(3, 'params: {}')), 9, 'schedules.nightly.task', 'every run of pg.rewrite wants an approval, so it has no schedule', 'ask for it by hand: ./dbops run pg.rewrite --help'],
+    ['a policy for an unknown window', `${base}policies: { forbid-vacuum-full: { window: nigth } }\n`, 7, 'policies.forbid-vacuum-full.window', '"nigth" is not in windows', 'did you mean "night"?'],
     ['an unknown misfire word', schedule(...vacuum, 'misfire: lates'), 13, 'schedules.nightly.misfire', '"lates" is not one of latest, skip', 'did you mean "latest"?'],
     ['an unknown window', schedule(...vacuum, 'window: nigth'), 13, 'schedules.nightly.window', '"nigth" is not in windows', 'did you mean "night"?'],
     ['an unknown window in the long form', schedule(...vacuum, 'window: { name: day }'), 13, 'schedules.nightly.window.name', '"day" is not in windows', 'windows has night'],

@@ -28,6 +28,7 @@ export const testCatalog: Catalog = {
   tasks: [
     entry('pg.vacuum', 'pg', z.strictObject({ tables: z.array(z.string()).min(1), freeze: z.boolean().default(false) })),
     entry('pg.dump', 'pg', z.strictObject({ dump: ref('dumps') })),
+    { ...entry('pg.rewrite', 'pg', z.strictObject({})), approval: 'always' },
     entry('ops.tidy', 'ops', z.strictObject({}), 'none'),
   ],
   probes: [],
