@@ -15,7 +15,7 @@ export interface Statements {
   execute(sql: string): Promise<Notice[]>
 }
 
-export type ClientProgram = 'pg_dump' | 'pg_dumpall' | 'pg_restore'
+export type ClientProgram = 'pg_dump' | 'pg_dumpall' | 'pg_restore' | 'psql' | 'pg_amcheck'
 
 export interface Tool {
   readonly pid: number

@@ -24,6 +24,28 @@ async function untouched(name: string, given: Parameters<typeof attempt>[2], fac
 }
 
 const trials: Record<string, Trial<PostgresVerbs>> = {
+  // It claims a verdict of a backup that no catalogue has.
+  'pg.restore-check': {
+    untouched: () =>
+      untouched('pg.restore-check', { params: { dump: 'metadata' } }, () =>
+        Promise.resolve({
+          verdict: 'pass',
+          backup: { id: 'none', createdAt: new Date(0).toISOString(), location: 'file:///none' },
+          versions: { original: '15.18', scratch: '15.18' },
+          checks: [],
+          mutations: null,
+          leftOut: [],
+          viewsNotRestorable: [],
+          tables: 0,
+          rows: 0,
+          bytes: 0,
+          rpoSeconds: 0,
+          rtoSeconds: 0,
+          seconds: {},
+          evidence: { file: 'checks/none.json', sha256: '0' },
+        }),
+      ),
+  },
   'pg.vacuum-full': {
     untouched: () =>
       untouched('pg.vacuum-full', { params: { tables: ['core.tenants'] } }, async place => {

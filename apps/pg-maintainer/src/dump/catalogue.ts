@@ -16,6 +16,8 @@ export interface Table extends TableName {
   extension: string | null
   /** A table whose rows belong to the user though the extension made it (cron.job). */
   isConfig: boolean
+  /** Its columns of a point in time, the first few. */
+  times: string[]
 }
 
 export interface ForeignKey {
@@ -38,7 +40,10 @@ const readTables = `
          has_schema_privilege(n.oid, 'USAGE')
            AND CASE relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END AS readable,
          relkind = 'r' AND row_security_active(c.oid) AS filtered,
-         extname AS extension, coalesce(c.oid = ANY (extconfig), false) AS "isConfig"
+         extname AS extension, coalesce(c.oid = ANY (extconfig), false) AS "isConfig",
+         ARRAY(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = c.oid AND relkind = 'r' AND atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype) AND attnum > 0 AND NOT attisdropped
+                ORDER BY attnum LIMIT 8) AS times
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = relnamespace
     LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0

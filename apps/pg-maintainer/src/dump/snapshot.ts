@@ -2,16 +2,16 @@
 
 import { formatDuration } from '@dbops/contract/duration'
 import { Problem } from '@dbops/contract/failure'
-import { quoteTable, type TableName } from '../table-name.ts'
 import type { Notice, Postgres, Statements } from '../task.ts'
+import { type Measure, type Measured, measure } from './measure.ts'
 
 export interface Snapshot extends Statements, AsyncDisposable {
   readonly id: string
   readonly at: Date
   /** Position in the log of the server, as `0/16B3748`. */
   readonly lsn: string
-  /** Rows of the table alone, without those of tables that inherit from it. */
-  count(table: TableName): Promise<number>
+  /** Of the table alone, without those that inherit from it. */
+  measure(table: Measured): Promise<Measure>
 }
 
 const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY`
@@ -24,7 +24,7 @@ const exportSnapshot = `
  * pg_dump can only take it over while it is open. Throws `snapshot_expired` for what is asked of it later.
  */
 export async function holdSnapshot(pg: Postgres, limit: number): Promise<Snapshot> {
-  const session = await pg.session({ idle_in_transaction_session_timeout: '0' })
+  const session = await pg.session({ idle_in_transaction_session_timeout: '0', timezone: 'UTC' })
   let expired = false
   const timer = setTimeout(() => {
     expired = true
@@ -56,7 +56,7 @@ export async function holdSnapshot(pg: Postgres, limit: number): Promise<Snapsho
       ...exported!,
       query,
       execute,
-      count: async table => (await query<{ rows: number }>(`SELECT count(*)::float8 AS rows FROM ONLY ${quoteTable(table)}`))[0]!.rows,
+      measure: table => measure({ query, execute }, table),
       [Symbol.asyncDispose]: end,
     }
   } catch (error) {

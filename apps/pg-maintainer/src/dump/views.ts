@@ -1,14 +1,34 @@
 // What becomes of materialized views: pg_restore fills them from the tables it has restored, and some of those come back empty.
-import { showTable, type TableName } from '../table-name.ts'
+import { quoteTable, showTable, type TableName } from '../table-name.ts'
+import type { Statements } from '../task.ts'
 import type { Catalogue } from './catalogue.ts'
 
 export interface ViewPlan {
   view: TableName
   populated: boolean
+  /** It has not one row. */
+  empty?: boolean
   /** False: it comes back populated and wrong, since rows below it are not in the dump. */
   restorable: boolean
   /** Tables below it whose rows are not dumped. */
   missing: string[]
+}
+
+const readableViews = `
+  SELECT nspname AS schema, relname AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+   WHERE relkind = 'm' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')`
+
+/** A view that has rows today and none in the copy has lost them; one that has none today has not. Asked for one row: nobody counts them. */
+export async function withEmptiness(snapshot: Statements, views: ViewPlan[]): Promise<ViewPlan[]> {
+  const readable = new Set((await snapshot.query<TableName>(readableViews)).map(showTable))
+  const told: ViewPlan[] = []
+  for (const plan of views) {
+    const asked = plan.populated && plan.restorable && readable.has(showTable(plan.view))
+    const [row] = asked ? await snapshot.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${quoteTable(plan.view)}) AS empty`) : []
+    told.push(row ? { ...plan, empty: row.empty } : plan)
+  }
+  return told
 }
 
 /** In the order in which they can be refreshed. */

@@ -5,11 +5,14 @@ import { type AnyContext, ref } from '@dbops/contract/task'
 import { z } from 'zod'
 import { compareContents, digestOf, hashOf, readContents } from '../dump/contents.ts'
 import { isWhole } from '../dump/globals.ts'
+import type { Measure } from '../dump/measure.ts'
 import { type DumpPlan, planDump } from '../dump/plan.ts'
 import { dumpFile, globalsFile, restoreLines } from '../dump/restore-lines.ts'
 import { filterOf, filters } from '../dump/row-security.ts'
 import { holdSnapshot, type Snapshot } from '../dump/snapshot.ts'
+import { readStructure } from '../dump/structure.ts'
 import { readSurroundings } from '../dump/surroundings.ts'
+import { withEmptiness } from '../dump/views.ts'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type Postgres, type PostgresVerbs } from '../task.ts'
 
@@ -67,6 +70,8 @@ export default defineTask({
     await using snapshot = await holdSnapshot(c.pg, parseDuration(snapshotLimit))
     const plan = await planDump(snapshot, c.entries.dump)
     const surroundings = await readSurroundings(snapshot)
+    const structure = await readStructure(snapshot)
+    const views = await withEmptiness(snapshot, plan.views)
     const planTime = clock()
     await c.artifact.demand(plan.bytes + overhead)
     if (plan.filter === 'policy') await snapshot.execute('SET LOCAL row_security = on')
@@ -93,7 +98,7 @@ export default defineTask({
     c.artifact.describe({
       server: { version, systemIdentifier, database, ...shape },
       snapshot: { id: snapshot.id, at: snapshot.at, lsn: snapshot.lsn },
-      tables: plan.included.map((table, index) => ({ table: showTable(table), rows: counts[index] })),
+      tables: plan.included.map((table, index) => ({ table: showTable(table), ...counts[index]! })),
       extensions,
       roles,
       policies,
@@ -103,11 +108,13 @@ export default defineTask({
       added: plan.added,
       filter: plan.filter,
       largeObjects: 'not in this dump',
-      views: plan.views.map(({ view, ...rest }) => ({ view: showTable(view), ...rest })),
+      views: views.map(({ view, ...rest }) => ({ view: showTable(view), ...rest })),
+      structure,
+      bytesOnDisk: plan.bytes,
     })
     return {
       tables: plan.included.length,
-      rows: counts.reduce((sum, rows) => sum + rows, 0),
+      rows: counts.reduce((sum, { rows }) => sum + rows, 0),
       bytes: written.bytes + globalsWritten.bytes,
       files: 2,
       excluded: plan.excluded.length,
@@ -204,11 +211,11 @@ const dumpArguments = ({ id }: Snapshot, { excluded, filter }: DumpPlan): string
   ...excluded.map(table => `--exclude-table-data=${quoteTable(table)}`),
 ]
 
-async function countAll(snapshot: Snapshot, { included }: DumpPlan, signal: AbortSignal): Promise<number[]> {
-  const counts: number[] = []
+async function countAll(snapshot: Snapshot, { included }: DumpPlan, signal: AbortSignal): Promise<Measure[]> {
+  const counts: Measure[] = []
   for (const table of included) {
     signal.throwIfAborted()
-    counts.push(await snapshot.count(table))
+    counts.push(await snapshot.measure(table))
   }
   return counts
 }

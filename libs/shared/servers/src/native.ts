@@ -15,6 +15,8 @@ export interface NativeServer {
   what: string
   /** The folder to keep; without it a temporary one, removed on stop. */
   kept?: string
+  /** Where the temporary folder shall be, claimed like a kept one, so that the next start finds what we could not remove. */
+  scratch?: string
   /** Whom the folder and the process belong to, when not to us. */
   user?: User
   /** Without it a free one, and another when that was taken in the meantime. */
@@ -38,12 +40,17 @@ export async function startNative(server: NativeServer): Promise<Started> {
   // Otherwise whoever listens there would be asked whether it is ready, and might say yes.
   if (port && !(await isFree(port)))
     throw new ServerError(`${what} cannot have port ${port}: it is in use`, `See who has it: ss -ltnp 'sport = :${port}'`)
-  const temporary = kept === undefined ? temporaryFolder(user) : undefined
-  const tidy = () => temporary && rmSync(temporary, { recursive: true, force: true })
+  // Before the folder itself: there is no moment at which it would be there without a name on it.
+  const scratchClaim = server.scratch === undefined ? undefined : await claimFolder(server.scratch, server.stopWith[0][0], say)
+  const temporary = kept === undefined ? temporaryFolder(user, server.scratch) : undefined
+  const tidy = () => {
+    if (temporary) rmSync(temporary, { recursive: true, force: true, maxRetries: 5 })
+    scratchClaim?.release()
+  }
   try {
     const folder = folderFor(kept ?? join(temporary as string, 'data'), user)
     if (kept && folder !== resolve(kept)) say(`${what} keeps its data in ${folder}: user ${user?.name} cannot reach ${kept}`)
-    const claim = kept ? await claimFolder(folder, server.stopWith[0][0], say) : undefined
+    const claim = kept ? await claimFolder(folder, server.stopWith[0][0], say) : scratchClaim
     try {
       const { stop, ...started } = await onSomePort(server, folder, temporary, pid => claim?.serves(pid))
       return {
@@ -64,10 +71,15 @@ export async function startNative(server: NativeServer): Promise<Started> {
   }
 }
 
-function temporaryFolder(user: User | undefined): string {
-  const start = placeOf(join(tmpdir(), 'dbops-'), user)
+function temporaryFolder(user: User | undefined, wanted: string | undefined): string {
+  const start = wanted ?? placeOf(join(tmpdir(), 'dbops-'), user)
   mkdirSync(dirname(start), { recursive: true, mode: 0o711 })
-  const folder = mkdtempSync(start)
+  if (wanted) {
+    // The claim is ours: whoever left this is dead.
+    rmSync(wanted, { recursive: true, force: true, maxRetries: 5 })
+    mkdirSync(wanted, { mode: 0o700 })
+  }
+  const folder = wanted ?? mkdtempSync(start)
   if (user) chownSync(folder, user.uid, user.gid)
   return folder
 }
