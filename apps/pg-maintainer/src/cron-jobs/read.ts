@@ -7,8 +7,9 @@ import { openSession } from '../session.ts'
 import type { Postgres, Statements } from '../task.ts'
 import type { CronJob } from './judge.ts'
 
+// to_regclass would be an error for a role that may not look into the schema.
 const whereCron = `
-  SELECT to_regclass('cron.job') IS NOT NULL AS here,
+  SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'cron' AND relname = 'job') AS here,
          (SELECT setting FROM pg_settings WHERE name = 'cron.database_name') AS database`
 // Columns that came later (jobname with 1.3) are looked for, as older installations are met. Runs have no index but their id.
 const readJobs = `

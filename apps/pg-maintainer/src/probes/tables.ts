@@ -1,22 +1,14 @@
 // pg.tables: dead rows, and when each table was last vacuumed and analyzed; what keeps dead rows from going.
-import { formatDuration } from '@dbops/contract/duration'
 import type { Look } from '@dbops/contract/task'
 import { z } from 'zod'
-import { hasLasted, type Since, seenSince } from '../lasting.ts'
-import { parseTable, quoteTable, showTable } from '../table-name.ts'
+import { type Since, seenSince } from '../lasting.ts'
+import { parseTable, showTable } from '../table-name.ts'
+import { absentFault, analyzedFrom, holderFault, lastingKeys, tableFaults } from '../tables/faults.ts'
 import { type TableNumbers, tableStatistics } from '../tables/statistics.ts'
 import { defineProbe } from '../task.ts'
-import { describeHolder, type Holder, horizonHolders } from '../vacuum/horizon.ts'
+import { describeHolder, horizonHolders } from '../vacuum/horizon.ts'
 
-/** The platform's rule HighDeadTuples: so many, for so long (ms). */
-const tooManyDead = 100_000
-const deadFor = 30 * 60_000
-/** A table of so many rows should have statistics, once autovacuum has had its time (ms). */
-const analyzedFrom = 1_000
-const analyzedWithin = 10 * 60_000
-/** How long a prepared transaction or a session may hold the horizon (ms), and how far a slot or a standby may (transactions). */
-const holdsFor = { prepared: 10 * 60_000, session: 3_600_000 }
-const holdsOver = 1_000_000
+/** So many are shown beside those that the configuration names. */
 const most = 50
 
 const moment = z.iso.datetime().nullable()
@@ -72,59 +64,13 @@ export default defineProbe({
       analyzedFrom,
     })
     const holders = await horizonHolders(c.pg, true)
-    const [holder] = holders
-
-    const dead = tables.filter(({ dead }) => dead > tooManyDead)
-    const unanalyzed = tables.filter(({ live, lastAnalyze, lastAutoanalyze }) => live > analyzedFrom && !lastAnalyze && !lastAutoanalyze)
-    const keys = [...dead.map(table => `dead ${showTable(table)}`), ...unanalyzed.map(table => `unanalyzed ${showTable(table)}`)]
-    const since = seenSince((c.last?.result as { since?: Since } | undefined)?.since, keys, now)
-
-    for (const table of dead)
-      if (hasLasted(since, `dead ${showTable(table)}`, deadFor, now))
-        c.find({
-          key: `dead ${showTable(table)}`,
-          level: 'warning',
-          what: `${showTable(table)} has ${count(table.dead)} dead rows beside ${count(table.live)} living ones, and more than ${count(tooManyDead)} for ${formatDuration(now.getTime() - Date.parse(since[`dead ${showTable(table)}`]!))}`,
-          hint:
-            holder && holder.age > 0
-              ? `the horizon may be held: ${describeHolder(holder).who}`
-              : 'autovacuum does not keep up here: run pg.vacuum, and schedule it',
-          sql: `VACUUM (ANALYZE) ${quoteTable(table)}`,
-          evidence: { ...table, holders: holders.slice(0, 3) },
-        })
-    for (const table of unanalyzed)
-      if (hasLasted(since, `unanalyzed ${showTable(table)}`, analyzedWithin, now))
-        c.find({
-          key: `unanalyzed ${showTable(table)}`,
-          level: 'warning',
-          what: `${showTable(table)} has ${count(table.live)} rows and was never analyzed: the planner guesses`,
-          sql: `ANALYZE ${quoteTable(table)}`,
-        })
-    for (const table of tables.filter(({ autovacuumOff }) => autovacuumOff))
-      c.find({
-        key: `autovacuum off ${showTable(table)}`,
-        level: 'warning',
-        what: `autovacuum is switched off for ${showTable(table)} (${count(table.dead)} dead rows): only pg.vacuum comes there, and the vacuum against wraparound`,
-        hint: 'where a schedule vacuums it, acknowledge this; else switch it on again',
-        sql: `ALTER TABLE ${quoteTable(table)} RESET (autovacuum_enabled)`,
-      })
-    for (const table of absent)
-      c.find({
-        key: `missing ${showTable(table)}`,
-        level: 'error',
-        what: `${showTable(table)} is not in the database; named by ${named.get(showTable(table))?.join(', ')}`,
-        hint: 'it was renamed or dropped: correct the configuration, as the catalogue spells it',
-      })
-    for (const one of holders.filter(one => holdsLong(one, now))) {
-      const { who, hint } = describeHolder(one)
-      c.find({
-        key: `horizon ${one.kind} ${one.name} ${one.pid ?? ''}`.trim(),
-        level: 'warning',
-        what: `${who} keeps dead rows from being removed, those of the last ${count(one.age)} transactions`,
-        hint,
-        evidence: { ...one },
-      })
-    }
+    const since = seenSince((c.last?.result as { since?: Since } | undefined)?.since, tables.flatMap(lastingKeys), now)
+    const faults = [
+      ...tables.flatMap(table => [...tableFaults(table, { since, now, holders })]),
+      ...absent.map(table => absentFault(table, named.get(showTable(table)) ?? [])),
+      ...holders.map(holder => holderFault(holder, now)).filter(fault => fault !== null),
+    ]
+    for (const fault of faults) c.find(fault)
     return {
       tables: tables.map(shown),
       total: { tables: totals.tables, live: totals.live, dead: totals.dead },
@@ -147,12 +93,6 @@ function namedTables({ purges, dumps }: Look<unknown>['entries']): Map<string, s
   return named
 }
 
-/** A backup of ours is meant to; a statement that runs long is told by pg.long-statements before. */
-function holdsLong({ kind, name, age, since }: Holder, now: Date): boolean {
-  if (kind === 'slot' || kind === 'standby') return age > holdsOver
-  return since !== null && !name.startsWith('dbops:') && now.getTime() - since.getTime() > holdsFor[kind]
-}
-
 function shown({ schema, name, lastVacuum, lastAnalyze, lastAutovacuum, lastAutoanalyze, ...numbers }: TableNumbers) {
   const times = {
     lastVacuum: iso(lastVacuum),
@@ -164,7 +104,6 @@ function shown({ schema, name, lastVacuum, lastAnalyze, lastAutovacuum, lastAuto
 }
 
 const iso = (at: Date | null) => at?.toISOString() ?? null
-const count = (n: number) => n.toLocaleString('en-US')
 
 type Moment = 'lastVacuum' | 'lastAutovacuum' | 'lastAnalyze' | 'lastAutoanalyze'
 const newest = (tables: ({ table: string } & Record<Moment, string | null>)[], ...of: Moment[]) =>

@@ -2,6 +2,7 @@
 import type { Severity } from '@dbops/contract/signals'
 import type { Fault } from '@dbops/contract/task'
 import { quoteTable } from '../table-name.ts'
+import { endOfHolder } from '../vacuum/end-of-holder.ts'
 import { describeHolder, type Holder } from '../vacuum/horizon.ts'
 import { type Ages, stopsAt, type TableAge } from './ages.ts'
 
@@ -29,6 +30,7 @@ export function faultOf(
   // A holder that is younger than the age at which freezing is forced keeps nobody from freezing.
   const holder = holders.find(one => one.age > freezeMaxAge)
   const [worst] = tables
+  const sql = holder ? endOfHolder(holder) : worst && `VACUUM (FREEZE) ${quoteTable(worst)}`
   return {
     key: `${counter} ${database.name}`,
     level,
@@ -36,7 +38,7 @@ export function faultOf(
     hint: holder
       ? `${describeHolder(holder).who} keeps old rows from being frozen: ${describeHolder(holder).hint}`
       : 'autovacuum does not keep up: freeze the oldest tables by hand; docs/operate/wraparound.md',
-    ...(worst ? { sql: `VACUUM (FREEZE) ${quoteTable(worst)}` } : {}),
+    ...(sql ? { sql } : {}),
     evidence: { age, freezeMaxAge, tables: tables.slice(0, 5), holders: holders.slice(0, 3) },
   }
 }

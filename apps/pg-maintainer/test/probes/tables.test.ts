@@ -4,6 +4,7 @@ import { until } from '@dbops/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import { hasLasted, seenSince } from '../../src/lasting.ts'
 import tables from '../../src/probes/tables.ts'
+import { holderFault } from '../../src/tables/faults.ts'
 import { type Ground, ground, type Looked, lookOnce } from '../harness.ts'
 
 const grounds: Ground[] = []
@@ -107,6 +108,20 @@ test('who holds the horizon is named', async () => {
   await holder.query('SELECT FROM core.t')
   const { result } = await lookOnce(tables, place.url)
   expect(result.horizon).toMatchObject([{ kind: 'session', who: expect.stringContaining('"forgotten"') as string }])
+})
+
+test.each([
+  ['prepared', 9, 1, 'prepared', false],
+  ['prepared', 11, 1, 'prepared', true],
+  ['session', 59, 1, 'idle in transaction', false],
+  ['session', 61, 1, 'idle in transaction', true],
+  ['slot', 0, 100_001, 'in use', false],
+  ['slot', 0, 100_001, 'read by nobody', true],
+  ['standby', 600, 1_000, 'active', false],
+] as const)('a %s of %i minutes and %i transactions (%s): found %s', (kind, minutes, age, state, found) => {
+  const now = new Date()
+  const holder = { kind, name: 'x', pid: 7, role: null, since: new Date(now.getTime() - minutes * 60_000), state, age }
+  expect(holderFault(holder, now) !== null).toBe(found)
 })
 
 test('a fault begins anew when it was away', () => {

@@ -22,7 +22,16 @@ interface Program {
 }
 
 /** What the engines are started with. A major version of PostgreSQL may be asked for: `postgres@16`. */
-export type Needed = 'postgres' | `postgres@${string}` | 'redis-server' | 'java' | 'mvn' | 'pgbouncer' | 'prometheus' | 'promtool'
+export type Needed =
+  | 'postgres'
+  | `postgres@${string}`
+  | 'pg_cron'
+  | 'redis-server'
+  | 'java'
+  | 'mvn'
+  | 'pgbouncer'
+  | 'prometheus'
+  | 'promtool'
 
 /** The full path of a program, installed if need be. Errors: ServerError, with the command to type. */
 export async function findOrInstall(needed: Needed, options: InstallOptions = {}): Promise<string> {
@@ -47,6 +56,8 @@ function program(needed: Needed): Program {
   const [name, major] = needed.split('@') as [string, string | undefined]
   if (name === 'postgres')
     return { what: `PostgreSQL${major ? ` ${major}` : ''}`, package: `postgresql-${major ?? '15'}`, find: () => findPostgres(major) }
+  if (name === 'pg_cron')
+    return { what: 'pg_cron', package: 'postgresql-15-cron', find: () => existing('/usr/lib/postgresql/15/lib/pg_cron.so') }
   if (name === 'redis-server') return { what: 'Redis', package: 'redis-server', find: () => inPath('redis-server') }
   if (name === 'pgbouncer')
     return { what: 'PgBouncer', package: 'pgbouncer', find: () => inPath('pgbouncer') ?? inPath('pgbouncer', '/usr/sbin') }
@@ -96,6 +107,8 @@ const inPath = (name: string, path = process.env.PATH ?? '') =>
     .map(folder => join(folder, name))
     .find(isProgram)
 
+const existing = (path: string) => (existsSync(path) ? path : undefined)
+
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
@@ -106,8 +119,9 @@ function isProgram(path: string): boolean {
 }
 
 async function install(missing: Program[], { yes, say = line => console.error(line) }: InstallOptions): Promise<void> {
-  const what = `${missing.map(one => one.what).join(' and ')} ${missing.length === 1 ? 'is' : 'are'}`
-  const packages = missing.map(one => one.package)
+  const names = [...new Set(missing.map(one => one.what))]
+  const what = `${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'}`
+  const packages = [...new Set(missing.map(one => one.package))]
   const command = `apt-get install --no-install-recommends ${packages.join(' ')}`
   const root = process.getuid?.() === 0
   const byHand = `Install it: ${root ? '' : 'sudo '}${command}`
