@@ -30,6 +30,11 @@ const buildSteps = ['core', 'vision', 'data', 'references', 'indexes', 'views', 
 
 const lockTheServer = `SELECT pg_advisory_lock(hashtextextended('dbops:sample', 0))`
 const findMark = `SELECT shobj_description(oid, 'pg_database') AS mark FROM pg_database WHERE datname = $1`
+// The platform counts its statements; a server that was not started with the library cannot.
+const countStatements = `
+  DO $$ BEGIN
+    IF current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%' THEN CREATE EXTENSION IF NOT EXISTS pg_stat_statements; END IF;
+  END $$`
 const setForSession = `SELECT set_config($1, $2, false)`
 
 /**
@@ -54,6 +59,8 @@ export async function createSample(adminUrl: string, options: SampleOptions = {}
     options.say?.(`making the sample platform: ${rows.toLocaleString('en')} rows in database ${database}`)
     await build(admin.client, { adminUrl, database, rows, mark })
   }
+  await using session = await connect(withDatabase(adminUrl, database))
+  await session.client.query(countStatements)
 
   const as = (user: string) => withDatabase(adminUrl, database, { user, password })
   return { url: as('dbops_maintainer'), ownerUrl: as('axiom_owner'), appUrl: as('core_app'), database }
