@@ -153,7 +153,7 @@ export const pool = z.strictObject({
   size: z.int().min(1).describe('connections that one process keeps'),
   overflow: z.int().min(0).default(0).describe('connections beyond that in one process'),
   processes: z.int().min(1).default(1),
-  recycle: duration.optional().describe('age at which the service closes a connection; an older one is a finding'),
+  recycle: duration.optional().describe('age at which the service closes a connection; one that is still used beyond that is a finding'),
 })
 export type Pool = z.infer<typeof pool>
 
