@@ -5,6 +5,7 @@ import { formatDuration } from '@dbops/contract/duration'
 import { failureOf } from '@dbops/contract/failure'
 import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
+import { peopleOf } from '@dbops/ledger/people'
 import { listTargets } from '@dbops/ledger/schedules'
 import { type Config, checkConfig } from '@dbops/runtime/config'
 import { apps } from '@dbops/runtime/config-owners'
@@ -61,7 +62,21 @@ function configuration(named: string | undefined): Check[] {
 
 async function ledgerChecks(ledger: Ledger): Promise<Check[]> {
   const { server, bytes, migrations } = await describeLedger(ledger)
-  return [ok('ledger', `PostgreSQL ${server}, ${migrations} migrations, ${bytes}`)]
+  return [ok('ledger', `PostgreSQL ${server}, ${migrations} migrations, ${bytes}`), people(await peopleOf(ledger))]
+}
+
+/** Without two logins of people nothing can be approved; all else works. */
+function people(found: Awaited<ReturnType<typeof peopleOf>>): Check {
+  const page = 'docs/operate/approve.md says how they are made'
+  if (!found) return bad('warning', 'ledger', 'it has no group for people, so nothing can be approved: its owner may not make roles', page)
+  const { group, members } = found
+  if (members.length > 1) return ok('ledger', `people: ${members.join(', ')}`)
+  return bad(
+    'warning',
+    'ledger',
+    `${members.length ? `only ${members[0]} is` : 'nobody is'} in ${group}: an approval wants two people`,
+    page,
+  )
 }
 
 /** Who must be there is there, ready, and of one catalogue. */

@@ -23,7 +23,7 @@ export interface Bloated extends TableName {
 }
 
 // Rows are packed into pages of 8 KiB with 24 bytes for the page, and of a row 4 for its pointer and 24 for its head (the documentation, "Database Page Layout"),
-// rounded up to 8. Values that are stored outside count as their pointers, so TOAST keeps its share. A new index is at most as large as the old one.
+// rounded up to 8. Values that are stored outside count as their pointers, so TOAST keeps its size. Of an index the share of the living rows stays.
 const measureTables = `
   SELECT c.oid, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
          pg_has_role(c.relowner, 'USAGE')
@@ -33,8 +33,8 @@ const measureTables = `
          pg_relation_filenode(c.oid) AS filenode, pg_total_relation_size(c.oid)::float8 AS bytes,
          coalesce(pg_stat_get_live_tuples(c.oid), 0)::float8 AS live, coalesce(pg_stat_get_dead_tuples(c.oid), 0)::float8 AS dead,
          least(pg_total_relation_size(c.oid),
-               8192 * ceil(c.reltuples * (28 + 8 * ceil(width.bytes / 8.0)) / (8168 * coalesce(fill.factor, 100) / 100.0))
-                 + pg_indexes_size(c.oid)
+               8192 * ceil(rows.living * (28 + 8 * ceil(width.bytes / 8.0)) / (8168 * coalesce(fill.factor, 100) / 100.0))
+                 + pg_indexes_size(c.oid) * rows.living / greatest(rows.living + pg_stat_get_dead_tuples(c.oid), 1)
                  + CASE WHEN c.reltoastrelid = 0 THEN 0 ELSE pg_total_relation_size(c.reltoastrelid) END)::float8 AS "bytesAfter",
          ARRAY(SELECT format('%I.%I', dn.nspname, d.relname)
                  FROM pg_class d JOIN pg_namespace dn ON dn.oid = d.relnamespace
@@ -46,6 +46,7 @@ const measureTables = `
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
    CROSS JOIN LATERAL (SELECT CASE WHEN c.reltuples >= 0 THEN sum(avg_width) END AS bytes FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname) AS width
+   CROSS JOIN LATERAL (SELECT coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0))::float8 AS living) AS rows
    CROSS JOIN LATERAL (SELECT max(option_value::float8) FILTER (WHERE option_name = 'fillfactor') AS factor FROM pg_options_to_table(c.reloptions)) AS fill
    WHERE c.oid = ANY ($1)
    ORDER BY array_position($1, c.oid)`

@@ -255,7 +255,7 @@ export const lockAwaiting = async (db: Queryable, run: string): Promise<Run | un
 
 const approveRun = `
   with approved as (
-    update runs set state = 'queued', approval = approval || jsonb_build_object('by', $3::text, 'at', now(), 'reason', $4::text), valid_until = $5, not_before = $6,
+    update runs set state = 'queued', approval = approval || jsonb_build_object('by', $3::text, 'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'reason', $4::text), valid_until = $5, not_before = $6,
       policy = $7, waiting_for = $8, waiting_since = case when $8::text is null then null else now() end
     where id = $1 and state = 'awaiting_approval' and approval ->> 'digest' = $2 and valid_until > now()
     returning id, target
@@ -385,7 +385,9 @@ export async function dispatch(
   for (const run of rows) {
     const verdict: Verdict = run.mode === 'recover' ? { verdict: 'allow' } : judge(run, now)
     if (verdict.verdict === 'allow') {
-      if (verdict.until || (run.policy && run.policy['verdict'] !== 'allow')) await db.query(permit, [run.id, { ...verdict, at: now }])
+      // Also in place of an earlier permission: one that has ended would send every attempt back.
+      if (verdict.until || (run.policy && (run.policy['verdict'] !== 'allow' || run.policy['until'])))
+        await db.query(permit, [run.id, { ...verdict, at: now }])
       sent.push(run)
     } else if (verdict.verdict === 'wait') await db.query(postpone, [run.id, verdict.until, verdict.reason, verdict])
     else refused.push({ run, verdict })
