@@ -32,6 +32,10 @@ export type Needed =
   | 'pgbouncer'
   | 'prometheus'
   | 'promtool'
+  | 'python3'
+
+/** The full path of a program that is installed; nothing is installed for it. */
+export const find = (needed: Needed): string | undefined => program(needed).find()
 
 /** The full path of a program, installed if need be. Errors: ServerError, with the command to type. */
 export async function findOrInstall(needed: Needed, options: InstallOptions = {}): Promise<string> {
@@ -62,6 +66,7 @@ function program(needed: Needed): Program {
   if (name === 'pgbouncer')
     return { what: 'PgBouncer', package: 'pgbouncer', find: () => inPath('pgbouncer') ?? inPath('pgbouncer', '/usr/sbin') }
   if (name === 'prometheus' || name === 'promtool') return { what: 'Prometheus', package: 'prometheus', find: () => inPath(name) }
+  if (name === 'python3') return { what: 'Python with pip', package: 'python3-pip', find: () => inPath('python3') }
   if (name === 'java') return { what: 'Java 17', package: 'openjdk-17-jre-headless', find: findJava }
   return { what: 'Maven', package: 'maven', find: () => inPath('mvn') }
 }

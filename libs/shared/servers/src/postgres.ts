@@ -4,9 +4,10 @@ import { appendFileSync, chownSync, existsSync, readdirSync, readFileSync, rmSyn
 import { dirname, join } from 'node:path'
 import { Client, type DatabaseError, escapeIdentifier } from 'pg'
 import { startContainer } from './docker.ts'
-import { findOrInstall, type InstallOptions } from './install.ts'
+import { find, findOrInstall, type InstallOptions } from './install.ts'
 import { keptPassword, randomPassword, removeKept } from './kept.ts'
 import { startNative } from './native.ts'
+import { inWheel, isOfWheel, wheelPostgres } from './postgres-wheel.ts'
 import { resolveServer, type Server, type Started } from './resolve.ts'
 import { ServerError } from './server-error.ts'
 import { placeOf, type User, unprivilegedUser } from './unprivileged.ts'
@@ -86,10 +87,11 @@ const placeFor = ({ dataDir }: PostgresOptions) => dataDir && placeOf(dataDir, u
 
 const userFor = (options: PostgresOptions) => unprivilegedUser(`${placeFor(options)}/PG_VERSION`)
 
-/** A kept cluster opens with its own major version alone. */
+/** A kept cluster opens with its own major version alone. What the distribution lacks comes from a wheel, where that has it. */
 function findProgram(options: PostgresOptions): Promise<string> {
   const file = `${placeFor(options)}/PG_VERSION`
   const version = existsSync(file) ? readFileSync(file, 'utf8').trim() : options.version
+  if (version && inWheel(version) && !find(`postgres@${version}`)) return wheelPostgres(version, options)
   return findOrInstall(version ? `postgres@${version}` : 'postgres', options)
 }
 
@@ -109,7 +111,14 @@ async function prepare(program: string, data: string, port: number, options: Pos
     initialise(program, data, userFor(options))
     rmSync(unfinished)
   }
-  const lines = { ...settings, ...local, ...(options.dataDir ? {} : throwAway), ...options.settings, port: String(port) }
+  const lines = {
+    ...settings,
+    ...(isOfWheel(program) ? { shared_preload_libraries: '' } : {}),
+    ...local,
+    ...(options.dataDir ? {} : throwAway),
+    ...options.settings,
+    port: String(port),
+  }
   // In a file of its own and not on the command line, so that ALTER SYSTEM still has the last word.
   writeFileSync(
     `${data}/dbops.conf`,
