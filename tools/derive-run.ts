@@ -1,4 +1,4 @@
-// Reads every declaration and writes all that follows from it: the catalogue, the schemas of the config and of the events, the reference pages.
+// Reads every declaration and writes all that follows from it: the catalogue, the schemas of the config and of the events, the reference pages, the rules for Prometheus.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,9 +8,13 @@ import { Problem } from '@dbops/contract/failure'
 import { alertsOf, signalNames, signals } from '@dbops/contract/signals'
 import type { Task } from '@dbops/contract/task'
 import { z } from 'zod'
+import { cliPage, readCommands } from './cli-page.ts'
 import { configSchema } from './config-schema.ts'
 import { readDeclarations } from './declarations.ts'
 import { eventSchema } from './event-schemas.ts'
+import { metricsOf } from './metrics.ts'
+import { metricsPage } from './metrics-page.ts'
+import { prometheusRules } from './prometheus-rules.ts'
 import { eventsPage, probesPage, tasksPage } from './reference.ts'
 
 /** A declaration from which nothing can be derived; the message has one line for each, with its file and the mend. */
@@ -68,6 +72,9 @@ export async function derive({ check = false, root = fileURLToPath(new URL('..',
     'docs/reference/tasks.md': tasksPage(catalog),
     'docs/reference/probes.md': probesPage(catalog),
     'docs/reference/events.md': eventsPage(catalog),
+    'docs/reference/cli.md': cliPage(await readCommands(root)),
+    'docs/reference/metrics.md': metricsPage(metricsOf(probes, root), catalog),
+    'deploy/prometheus/rules.yml': prometheusRules(catalog),
   }
   const stale = Object.keys(files).filter(file => read(join(root, file)) !== files[file])
   // A signal that is gone takes its schema with it.

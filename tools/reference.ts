@@ -93,12 +93,12 @@ function valueOf(schema: JsonSchema): string {
   return { integer: 'whole number', boolean: '`true` or `false`', string: 'text' }[type ?? ''] ?? type ?? 'anything'
 }
 
-const page = (title: string, lead: string, ...parts: string[]) =>
+export const page = (title: string, lead: string, ...parts: string[]) =>
   `${[derived, `# ${title}`, lead, ...parts.filter(Boolean)].join('\n\n')}\n`
 const eventLink = (event: string) => `[${event}](events.md)`
 const anchor = (title: string) => title.toLowerCase().replaceAll('.', '')
 
-function table(head: string[], rows: string[][]): string {
+export function table(head: string[], rows: string[][]): string {
   if (!rows.length) return ''
   const line = (cells: string[]) => `| ${cells.map(cell => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')

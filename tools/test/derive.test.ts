@@ -24,7 +24,13 @@ describe('a task dropped into tasks/', () => {
     const { written, stale } = await derive({ check: true, root })
     expect({ written, stale, catalog: catalogOf(root) }).toEqual({
       written: [],
-      stale: ['libs/shared/catalog/catalog.json', 'config/dbops.schema.json', 'docs/reference/tasks.md', 'docs/reference/events.md'],
+      stale: [
+        'libs/shared/catalog/catalog.json',
+        'config/dbops.schema.json',
+        'docs/reference/tasks.md',
+        'docs/reference/events.md',
+        'deploy/prometheus/rules.yml',
+      ],
       catalog: before,
     })
   })
@@ -267,7 +273,7 @@ function smallTree() {
 function copyOfRepository() {
   const root = smallTree()
   const kept = (path: string) => !['node_modules', 'test'].includes(basename(path))
-  for (const folder of ['apps', 'config', 'docs/reference', 'libs/shared/catalog'])
+  for (const folder of ['apps', 'config', 'deploy', 'docs/reference', 'libs/shared/catalog', 'libs/shared/runtime'])
     cpSync(join(repository, folder), join(root, folder), { recursive: true, filter: kept })
   return root
 }

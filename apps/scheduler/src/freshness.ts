@@ -26,6 +26,8 @@ export function showingFreshness(service: Service): void {
   service.loop({
     name: 'freshness',
     every: 60_000,
+    // Also before the rest is ready: the next turn is a minute away.
+    always: true,
     turn: async alive => {
       const now = await ledger.now()
       const all = await lastSuccesses(ledger)
