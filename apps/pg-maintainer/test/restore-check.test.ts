@@ -1,24 +1,192 @@
-// pg.restore-check on real dumps and a real scratch server.
+// pg.restore-check on real dumps and a real scratch server: what it finds, what it refuses, and that each of its checks is needed.
+import { appendFileSync } from 'node:fs'
+import { Refused } from '@dbops/contract/failure'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checks, mutations } from '../src/restore/all-checks.ts'
+import { readDumpManifest } from '../src/restore/dump-manifest.ts'
+import { type Found, tryChecks } from '../src/restore/examine.ts'
+import { fetchFiles } from '../src/restore/fetch.ts'
+import { rebuild } from '../src/restore/rebuild.ts'
+import { programFor, type Scratch, startScratch } from '../src/restore/scratch.ts'
+import { stopwatch } from '../src/restore/stopwatch.ts'
 import { type Ground, ground } from './harness.ts'
 import { checked, notPassed, platform, type Stored, stored } from './restore-ground.ts'
 
+const app = `t_app_${process.pid}`
 let place: Ground
 let backup: Stored
 
 beforeAll(async () => {
-  const app = `t_app_${process.pid}`
   place = await ground(`CREATE ROLE ${app} LOGIN; ${platform(app)}`)
   backup = await stored(place)
 })
 afterAll(async () => {
-  await backup.tried.close()
-  await place.drop()
+  await backup?.tried.close()
+  await place?.drop()
 })
 
-describe('pg.restore-check', () => {
-  test('restores a good dump, finds nothing, and its checks see every fault that is planted for them', async () => {
+describe('a good dump', () => {
+  test('passes every check, and the checks see each fault that is planted for them', async () => {
     const outcome = await checked(place, backup, { mutate: true })
-    expect([notPassed(outcome), outcome.proof.ok, outcome.facts.mutations]).toMatchObject([[], true, { caught: 20, total: 20 }])
-  }, 60_000)
+    const { facts, proof } = outcome
+    const names = facts.checks.map(({ name }) => name)
+    expect([notPassed(outcome), proof.ok, facts.mutations, names, backup.backups.verdicts, facts.viewsNotRestorable]).toMatchObject([
+      [],
+      true,
+      { caught: mutations.length, total: mutations.length },
+      ['globals', 'restore', ...checks.map(({ name }) => name)],
+      ['pass'],
+      ['core.outbox_size'],
+    ])
+  })
 })
+
+describe('without one of the checks', () => {
+  let scratch: Scratch
+  let found: Found
+
+  beforeAll(async () => {
+    const manifest = readDumpManifest(backup.backup)
+    const signal = AbortSignal.timeout(120_000)
+    const clock = stopwatch(() => undefined)
+    scratch = await startScratch({
+      name: 'dbops:test:1:pg.restore-check',
+      folder: `test-${process.pid}`,
+      version: manifest.server.version,
+      dumpedBy: '15.0',
+      signal,
+    })
+    await fetchFiles(manifest.files, file => backup.backups.read(backup.backup, file), scratch.server.folder, {
+      signal,
+      tell: () => undefined,
+    })
+    found = { manifest, appRole: app, fileFaults: [], ...(await rebuild(scratch, manifest, clock)) }
+  })
+  afterAll(() => scratch?.server.stop())
+
+  // A check that no mutation needs would be one that nobody has seen failing.
+  test.each(checks.map(check => [check.name, check] as const))('%s, a planted fault is missed', async (_, off) => {
+    const others = checks.filter(check => check !== off)
+    const planted = mutations.filter(({ level }) => level === off.level)
+    const { caught, total } = await tryChecks(scratch, found, others, planted, AbortSignal.timeout(60_000))
+    expect([total, caught < total]).toEqual([planted.length, true])
+  })
+})
+
+describe('a bad dump', () => {
+  test('whose file was changed in the store fails by its checksum, is not restored, and its report is kept beside it', async () => {
+    const damaged = await stored(place)
+    appendFileSync(`${damaged.folder}/dump.pgdump`, 'x')
+    const { facts, proof } = await checked(place, damaged)
+    await damaged.tried.close()
+    const outcomes = new Set(facts.checks.filter(({ name }) => name !== 'checksums').map(({ outcome }) => outcome))
+    expect([facts.verdict, facts.checks[0], [...outcomes], proof, damaged.backups.verdicts]).toMatchObject([
+      'fail',
+      { name: 'checksums', faults: [expect.stringMatching(/^dump\.pgdump has \d+ bytes, not \d+$/)] },
+      ['not checked'],
+      { ok: false, reason: expect.stringContaining('checksums: dump.pgdump has') },
+      ['fail'],
+    ])
+  })
+
+  test('that pg_restore cannot bring back fails with its last words', async () => {
+    // A constraint that looks into another table: true in the original, false while the other table is still empty.
+    const odd = await ground(`
+      CREATE SCHEMA core;
+      CREATE TABLE core.a (id int);
+      CREATE TABLE core.b (id int);
+      INSERT INTO core.b VALUES (1);
+      CREATE FUNCTION core.in_b(int) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM core.b WHERE id = $1)';
+      ALTER TABLE core.a ADD CONSTRAINT known CHECK (core.in_b(id));
+      INSERT INTO core.a VALUES (1)`)
+    const dumped = await stored(odd, ['core.a'])
+    const { facts, proof } = await checked(odd, dumped)
+    await dumped.tried.close()
+    await odd.drop()
+    expect([facts.verdict, facts.checks[1], proof.reason]).toMatchObject([
+      'fail',
+      { name: 'restore', outcome: 'fail', faults: [expect.stringMatching(/violates check constraint "known"/)] },
+      expect.stringMatching(/^fail: restore: pg_restore ended with code 1/),
+    ])
+  })
+
+  test('with fewer rows than were counted, and a policy and a role less, fails with each of them', async () => {
+    const { backups, backup: honest, ...rest } = backup
+    const manifest = structuredClone(honest.manifest) as Loose
+    manifest.tables.find(({ table }) => table === 'core.users')!.rows = 301
+    manifest.policies.push({ table: 'core.users', name: 'gone' })
+    manifest.roles.push('nobody_here')
+    const worse = { ...honest, manifest }
+    const outcome = await checked(place, { ...rest, backup: worse, backups: { ...backups, list: () => Promise.resolve([worse]) } })
+    expect(notPassed(outcome)).toEqual([
+      'owners · fail · role nobody_here is not in the copy · ',
+      'counts · fail · core.users has 300 rows, not 301 · ',
+      'row-security · fail · policy gone of core.users is not in the copy · ',
+    ])
+  })
+})
+
+test('a dump of before its manifest said what there is, with an extension that is not installed here, and a check left out: partial, and not verified', async () => {
+  const { backups, backup: honest, ...rest } = backup
+  const manifest = structuredClone(honest.manifest) as Loose
+  delete manifest.facts['structure']
+  manifest.extensions.push({ name: 'nowhere_to_be_found', version: '1' })
+  const older = { ...honest, manifest }
+  const outcome = await checked(
+    place,
+    { ...rest, backup: older, backups: { ...backups, list: () => Promise.resolve([older]) } },
+    { without: ['corruption'] },
+  )
+  const { facts, proof } = outcome
+  const unchecked = facts.checks.filter(check => check.outcome === 'not checked').map(({ name }) => name)
+  expect([facts.verdict, proof.ok, unchecked, facts.leftOut]).toEqual([
+    'partial',
+    false,
+    ['relations', 'extensions', 'owners', 'grants', 'constraints', 'indexes', 'triggers'],
+    ['extension nowhere_to_be_found'],
+  ])
+})
+
+describe('refused before anything is started', () => {
+  const refusals: [string, Record<string, unknown>, (manifest: Loose) => void, string, RegExp][] = [
+    ['without a backup of that name', { dump: 'other' }, () => undefined, 'no_backup', /there is no dump "other"/],
+    ['a backup that is not there', { backup: 'ffffffff' }, () => undefined, 'backup_unknown', /no backup of "metadata" has the id/],
+    [
+      'a dump of a server that is newer than those installed here',
+      {},
+      manifest => (manifest.server.version = '99.1'),
+      'server_too_new',
+      /the dump is of PostgreSQL 99\.1, and the newest server installed/,
+    ],
+    [
+      'a copy for which there is no room',
+      {},
+      manifest => (manifest.facts['bytesOnDisk'] = 1e15),
+      'scratch_full',
+      /has .* left; .*TiB are needed for the copy/,
+    ],
+  ]
+  test.each(refusals)('%s', async (_, params, change, code, message) => {
+    const { backups, backup: honest, ...rest } = backup
+    const manifest = structuredClone(honest.manifest) as Loose
+    change(manifest)
+    const other = { ...honest, manifest }
+    const list = ({ name }: { name?: string }) => Promise.resolve(name === 'metadata' ? [other] : [])
+    const refusal = await checked(place, { ...rest, backup: other, backups: { ...backups, list } }, params).catch((error: unknown) => error)
+    expect(refusal).toSatisfy(error => error instanceof Refused && error.code === code && message.test(error.message))
+  })
+
+  test('the server of the original’s version is taken, else the next newer one', () => {
+    const installed = [15, 17, 18].map(major => ({ major, program: `/usr/lib/postgresql/${major}/bin/postgres` }))
+    expect(['15.18', '16.1', '18.4'].map(version => programFor(version, installed).major)).toEqual([15, 17, 18])
+  })
+})
+
+interface Loose extends Record<string, unknown> {
+  server: { version: string }
+  tables: { table: string; rows: number }[]
+  policies: { table: string; name: string }[]
+  extensions: { name: string; version: string }[]
+  roles: string[]
+  facts: Record<string, unknown>
+}
