@@ -1,4 +1,5 @@
 // pg.locks on a real server: the edges that there are, no others, and the root that all of them hang on.
+import { startPostgres } from '@dbops/servers/postgres'
 import { until } from '@dbops/testing/until'
 import type { Client } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -103,9 +104,27 @@ test.runIf(process.env.DBOPS_LONG)('the same after a wait of 31 s', async () => 
   expect((await lookOnce(locks, place.url)).faults).toMatchObject([{ sql: `SELECT pg_terminate_backend(${pid})` }])
 })
 
-test('a prepared transaction is a root too, by its name', async () => {
-  // Needs max_prepared_transactions, which the server of the tests has not: the edge that the server tells is 0.
-  expect(treeOf([{ pid: 7, blockers: [0], seconds: 3 }]).roots).toEqual([{ pid: 0, waiters: 1, longestWaitSeconds: 3 }])
+test('a prepared transaction, which has no process, is a root too, and found by its name', async () => {
+  const server = await startPostgres({ settings: { max_prepared_transactions: '2' } })
+  try {
+    const place = await made('CREATE SCHEMA core; CREATE TABLE core.t (id int)', {
+      url: server.url,
+      name: 'postgres',
+      drop: () => Promise.resolve(),
+    })
+    await (await place.client('coordinator')).query(`BEGIN; LOCK core.t; PREPARE TRANSACTION 'it''s forgotten'`)
+    void (await place.client('waiter')).query('SELECT FROM core.t').catch(() => undefined)
+    await waits(place, 1)
+    const { roots } = (await lookOnce(locks, place.url)).result as { roots: RootFacts[] }
+    const prepared = [{ gid: `it's forgotten`, role: 'postgres', at: new Date(), seconds: 40 }]
+    expect([roots, faultOf({ ...roots[0]!, longestWaitSeconds: 31 }, prepared)]).toMatchObject([
+      [{ pid: 0, kind: 'prepared transaction', role: 'postgres', waiters: 1 }],
+      { key: 'root prepared', sql: `ROLLBACK PREPARED 'it''s forgotten'` },
+    ])
+    await grounds.pop()!.drop()
+  } finally {
+    await server.stop()
+  }
 })
 
 test('a circle has no root and no depth, and does not go on for ever', () => {
@@ -122,8 +141,8 @@ test('nobody waits: nothing is told', async () => {
   expect((await lookOnce(locks, place.url)).result).toEqual({ waiting: 0, longestWaitSeconds: null, roots: [], waits: [] })
 })
 
-async function made(setup: string): Promise<Ground> {
-  const place = await ground(setup)
+async function made(setup: string, database?: Parameters<typeof ground>[1]): Promise<Ground> {
+  const place = await ground(setup, database)
   grounds.push(place)
   return place
 }
