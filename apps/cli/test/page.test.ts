@@ -94,6 +94,19 @@ test('line breaks and escapes from a database do not reach the terminal', () => 
   expect(lines.find(line => line.includes('pg/core'))).toBe('12:00:00  pg/core       a b [2Jc d')
 })
 
+test('a schedule that waits for an event stands last, one that is paused says until when', () => {
+  const [timed] = busy(1).next
+  const next = [
+    { ...timed!, pausedUntil: at(3_600) },
+    { ...timed!, schedule: 'on-data', at: null, event: 'data_registered' },
+  ]
+  const lines = page(model({ ...busy(0), next }), { width: 79, height: 24, colour: plain })
+  expect(lines.slice(4, 6)).toEqual([
+    '12:00:10  paused until 13:00:00  nightly  pg.vacuum core.outbox on core',
+    'on data_registered   on-data  pg.vacuum core.outbox on core',
+  ])
+})
+
 test('nothing to show is said in each section', () => {
   const lines = page(model(busy(0)), { width: 79, height: 24, colour: plain })
   expect(lines.filter(line => /^(no|nothing) /.test(line)).length).toBe(4)
@@ -177,7 +190,7 @@ function busy(n: number): Seen {
     ],
     alerts: 1,
     findings: 2,
-    next: times({ schedule: 'nightly', work: 'pg.vacuum core.outbox', target: 'core', at: at(10), pausedUntil: null }),
+    next: times({ schedule: 'nightly', work: 'pg.vacuum core.outbox', target: 'core', at: at(10), event: null, pausedUntil: null }),
     running: times({
       work: 'pg.purge:outbox',
       target: 'core',

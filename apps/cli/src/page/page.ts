@@ -24,7 +24,7 @@ export interface Seen {
   targets: { name: string; state: 'up' | 'down' | 'not read yet' }[]
   alerts: number
   findings: number
-  next: { schedule: string; work: string; target: string | null; at: Date; pausedUntil: Date | null }[]
+  next: { schedule: string; work: string; target: string | null; at: Date | null; event: string | null; pausedUntil: Date | null }[]
   /** With what waits and what is parked. */
   running: {
     work: string
@@ -137,11 +137,9 @@ function watched({ now, next, running, last, notifications }: Seen, { said, zone
   return [
     {
       title: 'next runs',
-      entries: next.map(({ schedule, work, target, at, pausedUntil }) => [
+      entries: next.map(({ schedule, work, target, at, event, pausedUntil }) => [
         line(
-          [clock(at, now, zone), 'dim'],
-          '  ',
-          pausedUntil ? [`paused until ${clock(pausedUntil, now, zone)}`, 'yellow'] : away(at, now).padEnd(9),
+          ...when(at, event, pausedUntil, now, zone),
           '  ',
           [schedule.padEnd(widest), 'bold'],
           `  ${work}${target ? ` on ${target}` : ''}`,
@@ -181,6 +179,13 @@ function watched({ now, next, running, last, notifications }: Seen, { said, zone
       weight: 3,
     },
   ]
+}
+
+/** `12:00:10  in 10s`, in 19 columns where that is enough. */
+function when(at: Date | null, event: string | null, pausedUntil: Date | null, now: Date, zone: string): Part[] {
+  if (!at) return [[`on ${event}`.padEnd(19), 'dim']]
+  const time: Part = [`${clock(at, now, zone)}  `, 'dim']
+  return [time, pausedUntil ? [`paused until ${clock(pausedUntil, now, zone)}`, 'yellow'] : away(at, now).padEnd(9)]
 }
 
 const subjectWidth = 12

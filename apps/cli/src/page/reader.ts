@@ -9,6 +9,7 @@ import { standing } from '@dbops/ledger/pauses'
 import { healthOfTargets } from '@dbops/ledger/probes'
 import { isFinal, list, type Run, type State, unfinished } from '@dbops/ledger/runs'
 import { listSchedules } from '@dbops/ledger/schedules'
+import { listTriggers } from '@dbops/ledger/triggers'
 import type { Config } from '@dbops/runtime/config'
 import { workWords } from '../runs/operation-words.ts'
 import { stateWords } from '../runs/run-record.ts'
@@ -19,15 +20,20 @@ import type { Progress, Seen, Told } from './page.ts'
 
 /** More than any terminal has lines. */
 const most = 100
+/** Fetched at most: of those that nobody starts there may be many. */
+const mostEvents = 1_000
 /** Numbers are given before a transaction commits, so a lower one may appear after a higher one: we look back this far. */
 const lookBack = 50
 
-/** Remembers the events that it has read, so that each is fetched once or twice. */
+/** Remembers the events that are worth a line, so that each event is fetched once or twice. */
 export function pageReader(ledger: Ledger, config: Config | undefined): () => Promise<Seen> {
   const heard = new Map<number, Envelope>()
+  let newest = 0
   return async () => {
-    const newest = Math.max(0, ...heard.keys())
-    for (const { n, ce } of await recent(ledger, { after: Math.max(0, newest - lookBack), limit: 2 * most })) heard.set(n, ce)
+    for (const { n, ce } of await recent(ledger, { after: Math.max(0, newest - lookBack), limit: mostEvents })) {
+      if (isEnd(ce) || isNews(ce)) heard.set(n, ce)
+      newest = Math.max(newest, n)
+    }
     for (const n of [...heard.keys()].toSorted((a, b) => b - a).slice(2 * most)) heard.delete(n)
     const events = [...heard].toSorted(([a], [b]) => b - a).map(([, ce]) => ce)
     const firing = await firingBySeverity(ledger)
@@ -55,18 +61,19 @@ export function pageReader(ledger: Ledger, config: Config | undefined): () => Pr
   }
 }
 
+/** By time; those that wait for an event last. */
 async function nextRuns(ledger: Ledger): Promise<Seen['next']> {
-  const pauses = await standing(ledger)
-  return (await listSchedules(ledger))
-    .filter(({ enabled, dueAt }) => enabled && dueAt)
-    .toSorted((a, b) => a.dueAt!.getTime() - b.dueAt!.getTime())
-    .map(schedule => ({
-      schedule: schedule.name,
-      work: workWords(schedule.spec.operation, schedule.spec.params),
-      target: schedule.target,
-      at: schedule.dueAt!,
-      pausedUntil: pauseOf(pauses, schedule, schedule.dueAt!)?.until ?? null,
-    }))
+  const [pauses, triggers] = [await standing(ledger), await listTriggers(ledger)]
+  const all = (await listSchedules(ledger)).filter(({ enabled }) => enabled)
+  return all
+    .map(schedule => {
+      const { name, target, spec } = schedule
+      const at = schedule.dueAt ?? triggers.find(one => one.schedule === name && one.target === target)?.fireAt ?? null
+      const pausedUntil = (at && pauseOf(pauses, schedule, at)?.until) ?? null
+      return { schedule: name, work: workWords(spec.operation, spec.params), target, at, event: spec.event ?? null, pausedUntil }
+    })
+    .filter(({ at, event }) => at ?? event)
+    .toSorted((a, b) => (a.at?.getTime() ?? Infinity) - (b.at?.getTime() ?? Infinity))
 }
 
 const standingRun = (run: Run): Seen['running'][number] => ({

@@ -8,6 +8,7 @@ import { savePerson } from '@dbops/ledger/people'
 import { createSample } from '@dbops/sample/create'
 import { plantLateStore } from '@dbops/sample/late-store'
 import { startSink } from '@dbops/sample/sink'
+import { startTraffic, type Traffic } from '@dbops/sample/traffic'
 import { randomPassword, removeKept } from '@dbops/servers/kept'
 import { createDatabase, databaseUrl, removePostgres, startPostgres } from '@dbops/servers/postgres'
 import { startRedis } from '@dbops/servers/redis'
@@ -46,6 +47,9 @@ export interface Servers {
 /** Each in a folder of its own in the home: the ledger shares no server with what is looked after. */
 const folders = { ledger: 'ledger', redis: 'redis', samplePg: 'sample-postgres', sampleRedis: 'sample-redis' } as const
 
+/** As on the platform: what statements cost is counted. */
+const platformSettings = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track': 'all' }
+
 /** How long the second store of the sample stays away, milliseconds. */
 const storeAway = 60_000
 
@@ -54,7 +58,10 @@ export async function startServers(place: Place): Promise<Servers> {
   const { home, withSample, teller, signal, yes, withTerminal } = place
   const started: Kept[] = []
   const stops: (() => Promise<unknown>)[] = []
+  let traffic: Traffic | undefined
   const stop = async () => {
+    // While its servers are there: it would say that they are away.
+    await traffic?.stop()
     await Promise.all(started.map(one => one.stop()))
     for (const each of stops) await each()
   }
@@ -96,10 +103,12 @@ export async function startServers(place: Place): Promise<Servers> {
         }),
       )
       const admin = await keep('sample', 'platform PostgreSQL', undefined, (common, port) =>
-        startPostgres({ ...common, dataDir: join(home, folders.samplePg), port }),
+        startPostgres({ ...common, dataDir: join(home, folders.samplePg), port, settings: platformSettings }),
       )
       const say = (text: string) => teller.say({ subject: 'sample', text })
-      variables['SAMPLE_DATABASE_URL'] = (await unless(signal, createSample(admin, { say }))).url
+      const sample = await unless(signal, createSample(admin, { say }))
+      variables['SAMPLE_DATABASE_URL'] = sample.url
+      traffic = startTraffic({ databaseUrl: sample.appUrl, redisUrl: variables['SAMPLE_REDIS_URL'], say })
       const secret = randomPassword()
       const sink = await startSink({ secret, onRequest: received => teller.say(requestSaid(received)) })
       stops.push(() => sink.stop())

@@ -182,7 +182,7 @@ function tellReady(teller: Teller, services: Services, begun: number, { withSamp
   if (withSample)
     teller.say({
       subject: 'sample',
-      text: 'to come within two minutes: a vacuum of the outbox, a backup, and a planted fault that heals: the store "late" is away for a minute',
+      text: 'to come within three minutes: purge, vacuum and analyze, a backup and its restore check, views refreshed after data_registered, a slow statement caught, and two things planted: the store "late" is away for a minute, and the pools may ask for more connections than there are',
     })
   teller.say({ subject: 'up', text: 'in another terminal: ./dbops status, ./dbops runs, ./dbops backups. Ctrl-C stops everything' })
 }

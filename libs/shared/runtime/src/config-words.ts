@@ -126,4 +126,12 @@ const show = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77)}…"` : text
 }
 
-const nearWord = (value: unknown, known: readonly unknown[]) => (typeof value === 'string' ? nearMiss(value, known.map(String)) : undefined)
+/** What a thing is called elsewhere, by what it is called here. */
+const otherNames: Record<string, string[]> = { pg: ['postgres', 'postgresql', 'psql'], redis: ['valkey', 'elasticache'] }
+
+function nearWord(value: unknown, known: readonly unknown[]): string | undefined {
+  if (typeof value !== 'string') return undefined
+  const words = known.map(String)
+  const meant = words.find(word => otherNames[word]?.includes(value.toLowerCase()))
+  return meant ? `did you mean "${meant}"?` : nearMiss(value, words)
+}
