@@ -39,7 +39,8 @@ const allNames = `
 export async function findRelations(pg: Statements, names: readonly string[], wanted: readonly string[]): Promise<Relation[]> {
   const asked = [...new Set(names)].map(text => ({ text, parsed: parseTable(text) }))
   const found = await pg.query<Relation>(findNamed, [asked.map(({ parsed }) => parsed?.schema), asked.map(({ parsed }) => parsed?.name)])
-  const missing = asked.filter(({ parsed }) => !found.some(({ schema, name }) => schema === parsed?.schema && name === parsed.name))
+  const there = new Set(found.map(showTable))
+  const missing = asked.filter(({ parsed }) => !parsed || !there.has(showTable(parsed)))
   if (missing.length) {
     const known = (await pg.query<TableName>(allNames)).map(showTable)
     const hints = missing.map(({ text }) => nearMiss(text, known)).filter(hint => hint !== undefined)

@@ -81,11 +81,13 @@ const measured = `
 export async function namedTables(pg: Statements, names: readonly string[]): Promise<Statistics[]> {
   const oids = (await findRelations(pg, names, ['r', 'm', 'p'])).map(({ oid }) => oid)
   const found = await byOid(pg, oids)
-  return oids.flatMap(oid => found.filter(table => table.oid === oid))
+  return oids.flatMap(oid => found.get(oid) ?? [])
 }
 
-/** Numbers of this moment, in no order; a table that is gone is left out. */
-export const byOid = (pg: Statements, oids: number[]) => pg.query<Statistics>(measured, [oids])
+/** Numbers of this moment, by oid; a table that is gone is left out. */
+export async function byOid(pg: Statements, oids: number[]): Promise<Map<number, Statistics>> {
+  return new Map((await pg.query<Statistics>(measured, [oids])).map(table => [table.oid, table]))
+}
 
 /** What needs it, the stalest first; partitions that their whole goes through are not listed beside it. One query. */
 export async function needyTables(pg: Statements): Promise<Statistics[]> {

@@ -83,7 +83,7 @@ export default defineTask({
       c.pg,
       done.map(({ oid }) => oid),
     )
-    return { tables: done.map(fact => ({ ...fact, rowsAfter: after.find(({ oid }) => oid === fact.oid)?.rows ?? 0 })) }
+    return { tables: done.map(fact => ({ ...fact, rowsAfter: after.get(fact.oid)?.rows ?? 0 })) }
   },
 
   async prove(c, { tables }) {
@@ -95,7 +95,7 @@ export default defineTask({
     const times = tables.map(({ table, oid, startedAt }) => ({
       table,
       startedAt,
-      lastAnalyze: seen.find(one => one.oid === oid)?.lastByHand?.toISOString() ?? null,
+      lastAnalyze: seen.get(oid)?.lastByHand?.toISOString() ?? null,
     }))
     const unmoved = times.filter(({ startedAt, lastAnalyze }) => !lastAnalyze || Date.parse(lastAnalyze) < Date.parse(startedAt))
     return {

@@ -134,12 +134,10 @@ export default defineTask({
 
   async prove(c, facts) {
     if (!facts.tables.length) return nothingNeeded(c.pg, c.params.tables)
-    const measured = await measure(
-      c.pg,
-      facts.tables.map(({ oid }) => oid),
-    )
+    const oids = facts.tables.map(({ oid }) => oid)
+    const measured = new Map((await measure(c.pg, oids)).map(one => [one.oid, one]))
     const verdicts = facts.tables.map(fact => {
-      const seen = measured.find(({ oid }) => oid === fact.oid)
+      const seen = measured.get(fact.oid)
       if (!seen) return { ok: false, outcome: 'unmoved', reason: `${fact.table}: it is not there any more` }
       return judge(
         {

@@ -74,8 +74,8 @@ const measured = `
        FROM pg_options_to_table(c.reloptions)) AS o`
 
 const measureTables = `${measured}
-   WHERE c.oid = ANY ($1)
-   ORDER BY array_position($1, c.oid)`
+   JOIN unnest($1::oid[]) WITH ORDINALITY AS asked (oid, place) ON asked.oid = c.oid
+   ORDER BY place`
 
 // Temporary tables are their session's; system catalogs are left to autovacuum, which cannot be switched off for what matters there.
 const measureNeedy = `
