@@ -3,12 +3,14 @@
 import { randomUUID } from 'node:crypto'
 import { birth } from '@dbops/testing/birth'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { firstTime, trimInbox } from '../src/inbox.ts'
+import { firstTime, firstTimes, trimInbox } from '../src/inbox.ts'
+import { rejectedWithin, setAsideEntries } from '../src/ingest.ts'
 import type { Queryable } from '../src/ledger.ts'
 import { appendLines, linesOf } from '../src/logs.ts'
 import { backlog, confirmBatch, eventsSince, isDue, recent, savePosition, tokens, trimOutbox, unmark, writeBatch } from '../src/outbox.ts'
 import * as runs from '../src/runs.ts'
 import { anyDue, dueSchedules } from '../src/schedules.ts'
+import { anyTriggerDue, isAwaited, recordEvent, schedulesTriggered } from '../src/triggers.ts'
 import { freshLedger, type TestLedger } from './ledger-harness.ts'
 
 const finished = 100_000
@@ -42,6 +44,11 @@ const fill = [
   `insert into inbox (consumer, event, at) select 'alert-relay', id, created_at from outbox`,
   `insert into commands (id, key, verb, body, actor, created_at, answered_at, answer)
    select md5('command' || n)::uuid, 'k' || n, 'run', '{}', 'tester', now(), now(), '{}' from generate_series(1, ${finished / 4}) n`,
+  `insert into schedules (name, task, target, spec, spec_hash)
+   select 'e' || n, 'pg.test', 't' || n % 50 + 1, '{"event": "data_registered", "debounceMs": 30000}', '' from generate_series(1, 10) n`,
+  `insert into triggers (schedule, target, event, first_event_at, fire_at, last_event)
+   select name, target, 'data_registered', now(), now() + n * interval '1 s', gen_random_uuid() from (select name, target, row_number() over () as n from schedules) s`,
+  `insert into ingest_dead_letters (name, entry, kind, reason, excerpt) select 'i' || n % 20, n || '-0', 'bad_json', '', '' from generate_series(1, 20000) n`,
   `analyze`,
 ]
 
@@ -116,6 +123,13 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'newest events': db => recent(db, { limit: 10 }),
   'events since': db => eventsSince(db, day(1), 100),
   'inbox: first time': db => firstTime(db, 'alert-relay', randomUUID()),
+  'inbox: first times': db => firstTimes(db, 'ingest:a', [randomUUID(), randomUUID()]),
+  'is an event awaited': db => isAwaited(db, 'data_registered'),
+  'record an event': db => recordEvent(db, { id: randomUUID(), event: 'data_registered', at: new Date() }),
+  'is a trigger due': db => anyTriggerDue(db, new Date()),
+  'schedules triggered': db => schedulesTriggered(db, new Date(), 50),
+  'set entries aside': db => setAsideEntries(db, 'i7', [{ entry: '1-1', kind: 'no_type', reason: '', excerpt: '' }]),
+  'what was set aside': db => rejectedWithin(db, 'i7', 3_600_000),
   'trim the inbox': db => trimInbox(db, day(30)),
 }
 
@@ -158,7 +172,7 @@ interface Plan {
   Plans?: Plan[]
 }
 // Locks are those of runs that have not ended.
-const large = new Set(['runs', 'history', 'run_logs', 'outbox', 'inbox', 'commands'])
+const large = new Set(['runs', 'history', 'run_logs', 'outbox', 'inbox', 'commands', 'schedules', 'triggers', 'ingest_dead_letters'])
 const read = (plan: Plan): string[] => [
   ...(plan['Node Type'] === 'Seq Scan' && large.has(plan['Relation Name'] ?? '') ? [plan['Relation Name']!] : []),
   ...(plan.Plans ?? []).flatMap(read),
