@@ -1,6 +1,7 @@
 // pg.outbox: what waits in the outbox, what failed and what was given up, and how long the oldest has been waiting.
+import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
-import { countOutbox, type OutboxTable, outboxTable } from '../outbox/count.ts'
+import { countOutbox, type OutboxTable, outboxTable, statuses } from '../outbox/count.ts'
 import { parseTable, quoteTable } from '../table-name.ts'
 import { defineProbe } from '../task.ts'
 
@@ -29,17 +30,18 @@ export default defineProbe({
     for (const name of names) {
       const counted = await countOutbox(c.pg, name, c.signal)
       if (counted) tables.push(counted)
-      if (counted?.reason?.includes('an index is missing'))
-        c.find({
-          key: `index ${name}`,
-          level: 'warning',
-          what: `what waits in ${name} cannot be counted within 1 s: no index leads to it, so whoever publishes it reads the whole table too`,
-          hint: 'give it a partial index, in a migration',
-          sql: `CREATE INDEX CONCURRENTLY ON ${quoteTable(parseTable(name)!)} (created_at) WHERE status = 'PENDING'`,
-        })
+      for (const status of counted?.withoutIndex ?? []) c.find(indexMissing(name, status))
     }
     return { tables, reason: tables.length ? null : `no purge of this target has the event ${told} and a table with a column "status"` }
   },
+})
+
+const indexMissing = (table: string, status: string): Fault => ({
+  key: `index ${table} ${status}`,
+  level: status === statuses.pending ? 'warning' : 'info',
+  what: `rows of ${table} in state ${status} are not counted: no index leads to them, so whoever looks for them reads the whole table`,
+  hint: 'give it a partial index, in a migration',
+  sql: `CREATE INDEX CONCURRENTLY ON ${quoteTable(parseTable(table)!)} (created_at) WHERE status = '${status}'`,
 })
 
 const byTable = (tables: OutboxTable[], key: 'pending' | 'failed' | 'deadLetters' | 'oldestPendingSeconds') =>

@@ -33,6 +33,23 @@ test('more than a hundred thousand are not counted to the end', async () => {
   expect(result.tables).toMatchObject([{ pending: 100_000, atLeast: true }])
 })
 
+test('what no index leads to is not looked for in a large table, and the index is proposed; it then is found', async () => {
+  // What costs is pages: 26,000 of them, with one row each.
+  const place = await made(`
+    CREATE SCHEMA core; CREATE TABLE core.events (id int, status varchar, created_at timestamptz NOT NULL DEFAULT now(), payload text) WITH (fillfactor = 10);
+    INSERT INTO core.events SELECT n, 'PUBLISHED', now(), repeat('x', 700) FROM generate_series(1, 26000) n; INSERT INTO core.events VALUES (1, 'PENDING'); ANALYZE core.events;
+    CREATE INDEX ON core.events (created_at) WHERE status = 'FAILED'; CREATE INDEX ON core.events (created_at) WHERE status = 'DEAD_LETTER'`)
+  const before = await look(place)
+  await place.sql(before.faults[0]!.sql!)
+  const after = await look(place)
+  expect([before.result.tables, before.faults.map(({ key }) => key), after.result.tables, after.faults]).toMatchObject([
+    [{ pending: null, failed: 0, deadLetters: 0, withoutIndex: ['PENDING'] }],
+    ['index core.events PENDING'],
+    [{ pending: 1, withoutIndex: [] }],
+    [],
+  ])
+})
+
 test('nothing that waits has no age, and says so', async () => {
   const { result } = await look(await made(table))
   expect(result.tables).toMatchObject([{ pending: 0, oldestPendingSeconds: null, reason: 'nothing waits' }])

@@ -41,6 +41,9 @@ export const taskRefusals = (task: Task, expected: string): Complaint[] => [
         },
       ]
     : []),
+  ...(task.approval === 'always' && !task.plan
+    ? [{ found: `every run of ${task.name} wants an approval, and it has no plan`, hint: 'add plan(c): it is what is approved' }]
+    : []),
 ]
 
 /** The same for a probe. */
