@@ -15,20 +15,18 @@ export const corruption: Check = {
   level: 'pages',
   check: copy => look(copy),
   async control(copy) {
-    const [sound, damaged] = ['dbops_control_sound', 'dbops_control_damaged']
-    await plant(copy.pg, `CREATE DATABASE ${sound} TEMPLATE template0`)
+    // In the database that others are made from; the restored one was not.
+    const [sound, damaged, table] = ['template1', 'dbops_control_damaged', 'public.dbops_control']
+    const session = await copy.open(sound)
+    await plant(session, `CREATE TABLE ${table} (id int PRIMARY KEY)`, `INSERT INTO ${table} SELECT generate_series(1, 100)`)
+    await session[Symbol.asyncDispose]()
     try {
-      const session = await copy.open(sound)
-      await plant(
-        session,
-        'CREATE TABLE public.numbered (id int PRIMARY KEY)',
-        'INSERT INTO public.numbered SELECT generate_series(1, 100)',
-      )
-      await session[Symbol.asyncDispose]()
-      await damagedCopy(copy, sound, damaged, 'public.numbered_pkey')
-      return await look({ ...copy, database: damaged })
+      await damagedCopy(copy, sound, damaged, `${table}_pkey`)
+      return await look({ ...copy, database: damaged }, [`--index=${table}_pkey`])
     } finally {
-      await plant(copy.pg, `DROP DATABASE IF EXISTS ${damaged} WITH (FORCE)`, `DROP DATABASE IF EXISTS ${sound} WITH (FORCE)`)
+      await plant(copy.pg, `DROP DATABASE IF EXISTS ${damaged} WITH (FORCE)`)
+      await using again = await copy.open(sound)
+      await plant(again, `DROP TABLE ${table}`)
     }
   },
 }
@@ -43,14 +41,14 @@ export async function damagedCopy({ pg, server, open }: Copy, from: string, to: 
   return swapEntries(join(server.data, file!.path))
 }
 
-async function look({ database, open, tool }: Copy): Promise<string[]> {
+async function look({ database, open, tool }: Copy, only: string[] = []): Promise<string[]> {
   await using session = await open(database)
   const [{ available }] = (await session.query<{ available: boolean }>(hasAmcheck)) as [{ available: boolean }]
   if (!available) throw new NotChecked('the extension amcheck is not installed beside this maintainer')
   const wasThere = (await session.query(installed)).length > 0
   if (!wasThere) await plant(session, 'CREATE EXTENSION amcheck SCHEMA pg_catalog')
   try {
-    const amcheck = await tool('pg_amcheck', ['--no-password', '--heapallindexed', '--jobs=2', `--database=${database}`])
+    const amcheck = await tool('pg_amcheck', ['--no-password', '--heapallindexed', '--jobs=2', `--database=${database}`, ...only])
     const said = await textOf(amcheck.stdout)
     const end = await amcheck.done
     if (end.code === 0) return []

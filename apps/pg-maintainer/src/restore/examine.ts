@@ -10,28 +10,30 @@ import { type Report, runCheck, unchecked } from './verdict.ts'
 
 export type Found = Pick<Copy, 'manifest' | 'appRole' | 'fileFaults' | 'viewFaults' | 'leftOut'> & Pick<Rebuilt, 'notRestored'>
 
-/** In the order of `checks`, level by level. Without a restored database only the files are looked at. */
+/** In the order of `checks`. Without a restored database only the files are looked at. */
 export async function examine(
   scratch: Scratch,
   found: Found,
   checks: readonly Check[],
   { signal, progress }: Pick<AnyContext, 'signal' | 'progress'>,
 ): Promise<Report[]> {
-  const reports: Report[] = []
-  for (const [database, isHere] of stations) {
-    const mine = checks.filter(isHere)
-    if (!mine.length) continue
-    if (found.notRestored !== undefined && mine[0]!.level !== 'files') {
-      reports.push(...mine.map(check => unchecked(check, found.notRestored!)))
-      continue
-    }
-    await using copy = await copyIn(scratch, found, database)
-    for (const check of mine) {
-      progress(reports.length, checks.length, 'checks', check.name)
-      reports.push(await runCheck(copy, check, signal))
-    }
-  }
-  return reports
+  const reports = new Map<string, Report>()
+  // The pages are read from outside, by another program: both look at the same time.
+  await Promise.all(
+    stations.map(async ([database, isHere]) => {
+      const mine = checks.filter(isHere)
+      if (found.notRestored !== undefined && mine[0]?.level !== 'files') {
+        for (const check of mine) reports.set(check.name, unchecked(check, found.notRestored))
+        return
+      }
+      await using copy = await copyIn(scratch, found, database)
+      for (const check of mine) {
+        progress(reports.size, checks.length, 'checks', check.name)
+        reports.set(check.name, await runCheck(copy, check, signal))
+      }
+    }),
+  )
+  return checks.map(({ name }) => reports.get(name)!)
 }
 
 /** Of a copy in which the same checks found nothing. */

@@ -62,7 +62,13 @@ export async function startScratch({ name, folder, version, dumpedBy, signal }: 
         name,
         signal,
         // Triggers of the application have no business in a copy; nobody waits for our locks.
-        settings: { session_replication_role: 'replica', idle_in_transaction_session_timeout: '0', timezone: 'UTC', ...settings },
+        settings: {
+          session_replication_role: 'replica',
+          lock_timeout: '0',
+          idle_in_transaction_session_timeout: '0',
+          timezone: 'UTC',
+          ...settings,
+        },
       }).then(session => ({ query: session.query, execute: session.execute, [Symbol.asyncDispose]: () => session.end() }))
     await using session = await open('postgres')
     const [is] = await session.query<{ version: string }>(serverVersion)
