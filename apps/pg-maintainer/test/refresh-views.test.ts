@@ -3,7 +3,7 @@ import { until } from '@dbops/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import refresh from '../src/tasks/refresh-views.ts'
 import { inOrder } from '../src/views/order.ts'
-import { attempt, carryOut, type Ground, ground, once } from './harness.ts'
+import { attempt, carryOut, type Ground, ground, once, type Try } from './harness.ts'
 
 const grounds: Ground[] = []
 afterEach(async () => {
@@ -176,6 +176,31 @@ describe('pg.refresh-views', () => {
       code: '22012',
     })
     expect(await sql(`SELECT count(*)::int AS orgs FROM vision.dim_org`)).toEqual([{ orgs: 3 }])
+  })
+
+  test.each<[string, (tried: Try, sql: Ground['sql']) => unknown]>([
+    ['is cancelled', tried => tried.abort.abort(new Error('cancelled'))],
+    [
+      'loses its session',
+      (tried, sql) => sql(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1`, [tried.name]),
+    ],
+  ])('one that %s in the middle leaves the views as they were, and nothing that holds them', async (_, hit) => {
+    const { url, sql } = await made(`${star} ${newOrg};
+      CREATE MATERIALIZED VIEW vision.slow AS SELECT pg_sleep(60) IS NULL AS one WITH NO DATA`)
+    const tried = await attempt(refresh, url, group({ members: ['vision.dim_org', 'vision.slow'] }))
+    const running = carryOut(refresh, tried)
+    running.catch(() => undefined)
+    await until(
+      'the second is being refreshed',
+      async () => (await sql(`SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'`, [tried.name])).length,
+    )
+    await hit(tried, sql)
+    await expect(running).rejects.toThrow()
+    await tried.close()
+    expect([
+      await sql(`SELECT count(*)::int AS orgs FROM vision.dim_org`),
+      await sql(`SELECT FROM pg_locks WHERE relation = 'vision.dim_org'::regclass AND mode = 'ExclusiveLock'`),
+    ]).toEqual([[{ orgs: 3 }], []])
   })
 
   test('a view that would lose more than half of its rows fails, and readers keep the old ones', async () => {
