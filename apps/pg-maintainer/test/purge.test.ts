@@ -215,7 +215,7 @@ describe('pg.purge', () => {
     test('the proof says no to a row that was there and that nobody holds', async () => {
       const place = await made()
       const tried = await tryOf(place, policy())
-      const facts = await purge.run(tried.c)
+      const { facts } = await carryOut(purge, tried)
       await place.sql(`INSERT INTO core.outbox VALUES (7000, 'PUBLISHED', '2026-01-01Z')`)
       const [{ xid }] = (await place.sql<{ xid: string }>(`SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text AS xid`)) as [
         { xid: string },

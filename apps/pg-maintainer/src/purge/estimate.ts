@@ -23,8 +23,9 @@ export interface Estimate {
   advised: number | null
 }
 
-/** So many blocks are read for an estimate; a table that has no more is counted. */
-const sampled = 2_000
+/** A table that has no more blocks is counted; of a larger one so many are read, as an estimate must cost less than what it is about. */
+const counted = 2_000
+const sampleOf = (blocks: number) => (blocks <= counted ? blocks : Math.max(400, Math.min(counted, blocks / 200)))
 const sample = (leaf: Leaf, { aged, qualifies }: Subject) => `
   SELECT count(*)::float8 AS rows, count(*) FILTER (WHERE aged)::float8 AS aged, count(*) FILTER (WHERE expired)::float8 AS expired,
          count(DISTINCT block)::float8 AS blocks, count(DISTINCT block) FILTER (WHERE aged)::float8 AS "agedBlocks",
@@ -80,7 +81,7 @@ async function estimate({ reader, prover, planner }: Asked, subject: Subject, le
       expired: leaf.tuples,
       exact: false,
     }
-  const share = Math.min(100, (100 * sampled) / leaf.blocks)
+  const share = (100 * sampleOf(leaf.blocks)) / leaf.blocks
   const exact = share === 100
   const [seen] = (await reader.query<Seen>(sample(leaf, subject), [share])) as [Seen]
   const scale = exact ? 1 : 100 / share
@@ -101,7 +102,7 @@ async function estimate({ reader, prover, planner }: Asked, subject: Subject, le
     why: whyOf(way, { percent, blocks: leaf.blocks, index, name: found?.name ?? null }),
     cost: { blocks: leaf.blocks, index },
     index: found?.name ?? null,
-    advised: leaf.blocks > sampled && best * 4 < Math.min(leaf.blocks, index ?? Infinity) ? best : null,
+    advised: leaf.blocks > counted && best * 4 < Math.min(leaf.blocks, index ?? Infinity) ? best : null,
   }
 }
 

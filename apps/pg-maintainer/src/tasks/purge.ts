@@ -5,7 +5,7 @@ import { nearMiss } from '@dbops/contract/names'
 import { ref } from '@dbops/contract/task'
 import { z } from 'zod'
 import { ways } from '../purge/estimate.ts'
-import { planPurge, showPlan } from '../purge/plan.ts'
+import { type PurgePlan, planPurge, showPlan } from '../purge/plan.ts'
 import { purgeLeaves } from '../purge/purge.ts'
 import { remaining } from '../purge/remaining.ts'
 import { findSubject } from '../purge/subject.ts'
@@ -22,6 +22,9 @@ const holder = z.strictObject({
   since: time.nullable(),
   state: z.string().nullable(),
 })
+
+/** What is stored and shown of a plan is less than what the run of the same attempt needs of it. */
+const planned = new WeakMap<object, PurgePlan>()
 
 export default defineTask({
   name: 'pg.purge',
@@ -73,11 +76,14 @@ export default defineTask({
 
   async plan(c) {
     eventOf(c.entries.policy)
-    return showPlan(await planPurge(c.pg, c.entries.policy, c.run.cutOff, c.state !== undefined, faults => c.found(faults)))
+    const plan = await planPurge(c.pg, c.entries.policy, c.run.cutOff, c.state !== undefined, faults => c.found(faults))
+    const shown = showPlan(plan)
+    planned.set(shown, plan)
+    return shown
   },
 
   async run(c) {
-    const plan = await planPurge(c.pg, c.entries.policy, c.run.cutOff, c.state !== undefined, faults => c.found(faults))
+    const plan = planned.get(c.plan as object)!
     await c.found(plan.advice)
     const { place, pace, oldest, holders, resumedAt, seenBefore } = await purgeLeaves(c, plan)
     const most = plan.estimates.toSorted((a, b) => b.expired - a.expired)[0]
