@@ -9,6 +9,7 @@ import { aLook } from '@dbops/testing/a-look'
 import { freshDatabase } from '@dbops/testing/database'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
+import { Client } from 'pg'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readStream } from '../src/ingest/read-stream.ts'
@@ -116,6 +117,24 @@ describe('nothing is lost and nothing is told twice', () => {
       if (n % 10 === 5) for (const id of await clients()) await redis.call('CLIENT', 'KILL', 'ID', id)
     }
     expect((await told(41)).toSorted()).toEqual(sent.toSorted())
+  })
+
+  test('when the ledger ends its sessions again and again', async () => {
+    read('b')
+    await begin(1)
+    const admin = new Client(database.url)
+    await admin.connect()
+    const pipeline = redis.pipeline()
+    for (let n = 0; n < 2_000; n++) pipeline.xadd(stream, '*', 'event_type', 'data_registered', 'payload', `{"n":"l${n}"}`)
+    await pipeline.exec()
+    for (let n = 0; n < 3; n++) {
+      await until('some more are told', async () => (await admin.query(`select from dbops.outbox offset ${n * 500 + 50} limit 1`)).rowCount)
+      await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dbops:test'`)
+    }
+    await admin.end()
+    await until('the ledger is back', () => told(2_001))
+    await until('nothing is pending', async () => ((await redis.xpending(stream, group)) as [number])[0] === 0, { within: 20_000 })
+    expect([(await outbox()).length, new Set(await outbox()).size]).toEqual([2_001, 2_001])
   })
 
   test('when an entry was delivered to a reader that is gone', async () => {
