@@ -56,6 +56,7 @@ describe('pg.refresh-views', () => {
     await sql(`REFRESH MATERIALIZED VIEW CONCURRENTLY vision.fact`)
     await sql(`REFRESH MATERIALIZED VIEW CONCURRENTLY vision.dim_org`)
     const [seed] = await sql(wrong)
+    await sql(`INSERT INTO core.cases VALUES (2000, 'D')`)
     await once(refresh, url, group())
     const [ours] = await sql(wrong)
     expect([seed, ours]).toEqual([{ wrong: 200 }, { wrong: 0 }])
