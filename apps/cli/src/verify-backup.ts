@@ -6,8 +6,10 @@ import type { Context } from './command.ts'
 import { Failed } from './fail.ts'
 import { past } from './moment.ts'
 import { shortId } from './print.ts'
+import { type Report, tellReport } from './restore-report.ts'
 import { findOne } from './runs/find-run.ts'
-import { askFor, tellEndOf, waitingOf } from './runs/start-run.ts'
+import { runRecord } from './runs/run-record.ts'
+import { askFor, endOf, exitOfRun, waitingOf } from './runs/start-run.ts'
 
 /** The task that restores a kind of backup, and its parameter that names the entry of the configuration. */
 const checkers: Record<string, { task: string; entry: string }> = { dump: { task: 'pg.restore-check', entry: 'dump' } }
@@ -36,5 +38,8 @@ export async function verifyBackup(c: Context): Promise<number> {
   const params = { [checker.entry]: found.name, backup: found.id, ...(options['mutate'] ? { mutate: true } : {}) }
   const run = await askFor(connection, { verb: 'run', body: { task: task.name, params, mode: 'do' } })
   print.line(print.colour('dim', `run ${shortId(run.id)} restores it into a throw-away server and checks it`))
-  return tellEndOf(c, ledger, run, within)
+  const ended = await endOf(c, ledger, run, within)
+  print.record(runRecord(ended))
+  if (ended.result) tellReport(print, ended.result as unknown as Report)
+  return exitOfRun(c, ended)
 }

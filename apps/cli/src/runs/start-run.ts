@@ -87,7 +87,10 @@ export async function tellRun(c: Context, { ledger, environment }: Connection, b
 }
 
 /** Waits for the end and tells it; its exit is that of the run. */
-export async function tellEndOf(c: Context, ledger: Ledger, born: Run, within: number): Promise<number> {
+const tellEndOf = async (c: Context, ledger: Ledger, born: Run, within: number) => tellEnd(c, await endOf(c, ledger, born, within))
+
+/** The run once it has ended. Fails with exit 5 when that takes too long, or Ctrl-C ends the wait. */
+export async function endOf(c: Context, ledger: Ledger, born: Run, within: number): Promise<Run> {
   const interrupt = new AbortController()
   const interrupted = () => interrupt.abort()
   process.once('SIGINT', interrupted)
@@ -101,7 +104,7 @@ export async function tellEndOf(c: Context, ledger: Ledger, born: Run, within: n
           hint: goesOn(run.id),
         },
       )
-    return tellEnd(c, run)
+    return run
   } finally {
     process.off('SIGINT', interrupted)
   }
@@ -117,6 +120,11 @@ function tellEnd({ print }: Context, run: Run): number {
   if (facts && run.state === 'succeeded') for (const line of indent(factLines(facts, room()))) print.line(line)
   // What a proof or a check has found is the reason.
   if (run.state !== 'succeeded' && run.evidence) for (const line of indent(factLines(run.evidence, room()))) print.line(line)
+  return exitOfRun({ print }, run)
+}
+
+/** Of a run that has ended. Fails with its error where people read. */
+export function exitOfRun({ print }: Pick<Context, 'print'>, run: Run): number {
   if (run.state === 'succeeded') return exits.done
   const exit: Exit = run.state === 'refused' ? 'refused' : 'failed'
   if (print.json) return exits[exit]

@@ -71,6 +71,8 @@ const results: Record<string, Tell> = {
     const sum = (of: (view: (typeof all)[number]) => number) => count(all.reduce((total, view) => total + of(view), 0))
     return `${operation.replace(':', ' ')}: ${all.length} views of one moment, ${sum(v => v.rowsBefore ?? 0)} rows → ${sum(v => v.rowsAfter)}`
   },
+  'pg.restore-check': ({ backup, checks, tables, rows, rtoSeconds }, operation) =>
+    `${operation.replace(':', ' ')}: backup ${shortId((backup as { id: string }).id)} restored in ${Number(rtoSeconds)} s, ${count(tables)} tables, ${count(rows)} rows, ${(checks as unknown[]).length} checks passed`,
   'pg.dump': ({ tables, rows, bytes }, operation) =>
     `${operation.replace(':', ' ')}: ${count(tables)} tables, ${count(rows)} rows, ${formatSize(bytes as number)}`,
 }
