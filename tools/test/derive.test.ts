@@ -113,6 +113,7 @@ describe('refused, with the file and the mend:', () => {
     ['an unknown signal', thing({ emits: `{ failed: 'vacuum_faild' }` }), /emits "vacuum_faild"/, /did you mean "vacuum_failed"/],
     ['a duration without unit', thing({ timeout: `'30'` }), /timeout "30" is no duration/, /30s/],
     ['a deadline before the timeout', thing({ timeout: `'2h'` }), /timeout of 2h and a deadline of 1h/, /raise the deadline/],
+    ['an approval without a plan', thing({ approval: `'always'` }), /wants an approval, and it has no plan/, /it is what is approved/],
     ['an effect without proof', thing({ effect: `'write'` }), /has the effect "write" and no prove/, /load by itself/],
   ]
 

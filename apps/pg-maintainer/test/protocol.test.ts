@@ -213,6 +213,48 @@ test('SIGTERM of the maintainer gives the attempt back, and its successor goes o
   expect([code, run.state, run.attempt, await line.events(id)]).toEqual([0, 'succeeded', 1, ['run_succeeded']])
 })
 
+describe('the permission of the policy', () => {
+  /** The run is sent out with a permission of these times (ms from now), before a worker has it. */
+  const permitted = async (startIn: number, endsIn: number, ...run: Parameters<typeof start>) => {
+    maintainer.kill('SIGSTOP')
+    const id = await start(...run)
+    await until('it is sent out', async () => (await find(line.ledger, id))[0]!.dispatchedAt)
+    const at = (ms: number) => new Date(Date.now() + ms).toISOString()
+    const policy = { verdict: 'allow', rule: 'test', startBy: at(startIn), until: at(endsIn) }
+    await line.ledger.query('update runs set policy = $2 where id = $1', [id, policy])
+    maintainer.kill('SIGCONT')
+    return id
+  }
+
+  test('ends while the work goes on: it stops, no attempt is burnt, and it goes on with the next permission', async () => {
+    const id = await permitted(60_000, 3_000, 'resume', { steps: 20, pause: 250 }, { retry: 'resume' })
+    const run = await ended(id)
+    const fences = await fencesOf(id)
+    expect([run.state, run.attempt, fences.length, run.policy?.['until'], await line.events(id)]).toEqual([
+      'succeeded',
+      1,
+      2,
+      undefined,
+      ['run_succeeded'],
+    ])
+  })
+
+  test('is too short for the work when a worker comes late: it is sent back before anything was done', async () => {
+    const id = await permitted(-1, 3_600_000, 'write', { steps: 1, pause: 1 })
+    const run = await ended(id)
+    const released = (await historyOf(line.ledger, id)).filter(({ event }) => event === 'released')
+    expect([run.state, run.attempt, (await fencesOf(id)).length, released.length]).toEqual(['succeeded', 1, 1, 1])
+  })
+
+  test('ends for a task that is never repeated: it has failed, interrupted', async () => {
+    const id = await permitted(60_000, 3_000, 'once', { pause: 30_000 }, { retry: 'never' })
+    expect(await ended(id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'interrupted', message: expect.stringContaining('(test)') as string },
+    })
+  })
+})
+
 test('SIGTERM with nothing in hand ends at once', async () => {
   const began = performance.now()
   const code = await maintainer.stop()

@@ -1,9 +1,9 @@
 // Runs: birth, dispatch, claim, lease, end. This file alone changes a run's state; every change leaves its row in `history` in the same transaction.
 //
 //   (birth) ──► queued ──claim──► running ──► succeeded | failed | timed_out | cancelled | refused
-//      ├──► awaiting_approval ──approve──► queued
 //      │          ▲ ▲                │  │
 //      │          │ └─wake── parked ◄┘  └─ retry, later, release, lost ──► queued (dispatch + 1)
+//      ├──► awaiting_approval ──approve──► queued
 //      └──► skipped | refused        queued, parked, awaiting_approval ──► cancelled | timed_out | skipped | refused
 //
 // Times are the ledger's own (`now()`), except slots and windows, which come from the caller's clock.

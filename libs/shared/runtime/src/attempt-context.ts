@@ -30,7 +30,6 @@ export function contextOf<Verbs>(
 ): AnyContext & Verbs {
   const { run, service, task } = a
   const fence = run.fence!
-  let guarded = false
   let progressAt = 0
   const c: AnyContext = {
     target: {
@@ -62,10 +61,10 @@ export function contextOf<Verbs>(
     backups: backupsOf(a),
     async guard() {
       await a.lease.guard()
-      if (guarded || run.retry !== 'never') return
+      if (run.guarded || run.retry !== 'never') return
       // From here on the outcome of a lost attempt is unknown, and it must not be tried again by itself.
       if (!(await untilLedger(a, () => runs.saveGuarded(service.ledger, fence)))) throw superseded()
-      guarded = true
+      run.guarded = true // how the attempt ends depends on it
       await a.lease.guard()
     },
     async save(state) {

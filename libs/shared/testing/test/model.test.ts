@@ -1,5 +1,6 @@
-// The two protocols hold as designed, and every protection of theirs is found out when it is left out. Larger sizes: src/model/main.ts.
+// The protocols hold as designed, and every protection of theirs is found out when it is left out. Larger sizes: src/model/main.ts.
 import { describe, expect, test } from 'vitest'
+import * as approval from '../src/model/approval.ts'
 import { explore, type Model, wander } from '../src/model/explore.ts'
 import * as publisher from '../src/model/publisher.ts'
 import * as run from '../src/model/run-protocol.ts'
@@ -30,6 +31,29 @@ describe('the run protocol is clean', () => {
     ['for a dump under a shared lock whose replies are lost', { task: 'dump', lock: 'shared', replies: 1 }],
   ])('%s', (_, size) => {
     expect(explore(run.runProtocol({ ...run.smallest, ...size }))).toMatchObject({ verdict: 'clean' })
+  })
+})
+
+describe('the approval', () => {
+  test('is clean, also when the target changes twice', () => {
+    expect(explore(approval.approval({ changes: 2, without: [] }))).toMatchObject({ verdict: 'clean' })
+  })
+
+  test.each<[approval.Protection, string]>([
+    ['other-actor', 'the asker approved it alone'],
+    ['plan-first', 'something was done that nobody had approved'],
+    ['state-again', 'a run that had ended was queued again'],
+    ['offer-once', 'its approvers were told twice'],
+    ['plan-again', 'something was done that nobody had approved'],
+    ['row-first', 'a run that has ended still wants its locks'],
+    ['locks-late', 'a run that nobody has approved stands before others in the line for a lock'],
+  ])('is found out without %s', (protection, broken) => {
+    const without: approval.Protection[] = protection === 'plan-first' ? [protection, 'plan-again'] : [protection]
+    expect(explore(approval.approval({ ...approval.smallest, without }))).toMatchObject({ verdict: 'violation', broken })
+  })
+
+  test('has a case for each protection', () => {
+    expect(Object.keys(approval.protections)).toHaveLength(7)
   })
 })
 

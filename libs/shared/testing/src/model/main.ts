@@ -3,11 +3,13 @@
 //   node libs/shared/testing/src/model/main.ts run-protocol --kills 1 --timed --runs 2
 //   node libs/shared/testing/src/model/main.ts run-protocol --task dump --parks 1 --without void-first
 //   node libs/shared/testing/src/model/main.ts publisher --rows 2 --flushes 1 --cap 8000000
+//   node libs/shared/testing/src/model/main.ts approval --changes 2
 //   node libs/shared/testing/src/model/main.ts publisher --rows 3 --flushes 2 --failovers 1 --walks 100000 --seed 7
 //
-// Every field of `Size` in run-protocol.ts and publisher.ts is a flag; --without may be repeated. Some 300 bytes of memory a state: more than
+// Every field of `Size` in run-protocol.ts, approval.ts and publisher.ts is a flag; --without may be repeated. Some 300 bytes of memory a state: more than
 // 10 million states want node --max-old-space-size. --walks walks at random instead of exploring everything.
 import { parseArgs } from 'node:util'
+import * as approval from './approval.ts'
 import { explore, type Model, wander } from './explore.ts'
 import * as publisher from './publisher.ts'
 import * as runProtocol from './run-protocol.ts'
@@ -17,6 +19,7 @@ const { positionals, values } = parseArgs({
   options: {
     ...flags('task', 'lock', 'runs', 'attempts', 'kills', 'redis', 'replies', 'parks', 'mishaps', 'cancels'),
     ...flags('rows', 'flushes', 'failovers', 'crashes', 'restores', 'spare'),
+    ...flags('changes'),
     ...flags('cap', 'walks', 'steps', 'seed'),
     timed: { type: 'boolean' },
     without: { type: 'string', multiple: true, default: [] },
@@ -46,7 +49,8 @@ function modelNamed(name: string | undefined): Model<unknown> {
       without: left(runProtocol.protections),
     })
   }
-  if (name !== 'publisher') return fail(`the protocols are run-protocol and publisher, not "${name ?? ''}"`)
+  if (name === 'approval') return approval.approval({ ...approval.smallest, ...numbers(['changes']), without: left(approval.protections) })
+  if (name !== 'publisher') return fail(`the protocols are run-protocol, approval and publisher, not "${name ?? ''}"`)
   const counts = numbers(['rows', 'flushes', 'failovers', 'crashes', 'restores', 'spare'])
   return publisher.publisher({ ...publisher.smallest, ...counts, without: left(publisher.protections) })
 }
