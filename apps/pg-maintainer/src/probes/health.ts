@@ -5,7 +5,7 @@ import { diskUsage, type Space, space, spaceOf, usageOf } from '../health/space.
 import { defineProbe } from '../task.ts'
 
 // A standby that has replayed all that came is not behind, however long nothing came; one without a stream can only say how old its data is.
-// On the primary replay_lag goes back to null when a standby has caught up.
+// replay_lag of a standby that stands still stays what it was, so bytes are told beside seconds.
 const vitals = `
   SELECT current_setting('server_version') AS version,
          extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS "uptimeSeconds",
@@ -16,18 +16,23 @@ const vitals = `
                     FROM pg_stat_activity
                    WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL
                    GROUP BY 1) AS by_state) AS connections,
-         pg_is_in_recovery() AS standby,
-         CASE WHEN NOT pg_is_in_recovery() THEN primary_lag.standbys END AS standbys,
+         pg_is_in_recovery() AS standby, behind.standbys,
          CASE WHEN pg_is_in_recovery()
               THEN CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')
                          AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
                         THEN 0
                         ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END
-              ELSE primary_lag.seconds
-          END AS "replicationLagSeconds"
-    FROM (SELECT count(*)::int AS standbys,
-                 max(extract(epoch FROM CASE WHEN replay_lsn = sent_lsn THEN coalesce(replay_lag, '0') ELSE replay_lag END))::float8 AS seconds
-            FROM pg_stat_replication) AS primary_lag`
+              ELSE behind.seconds
+          END AS "replicationLagSeconds",
+         CASE WHEN pg_is_in_recovery()
+              THEN pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::float8
+              ELSE behind.bytes
+          END AS "replicationLagBytes"
+    FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END AS lsn) AS head
+   CROSS JOIN LATERAL (
+     SELECT count(*)::int AS standbys, max(pg_wal_lsn_diff(head.lsn, replay_lsn))::float8 AS bytes,
+            max(extract(epoch FROM CASE WHEN replay_lsn >= head.lsn THEN '0' ELSE replay_lag END))::float8 AS seconds
+       FROM pg_stat_replication) AS behind`
 
 interface Vitals {
   version: string
@@ -36,8 +41,9 @@ interface Vitals {
   reservedConnections: number
   connections: Record<string, number>
   standby: boolean
-  standbys: number | null
+  standbys: number
   replicationLagSeconds: number | null
+  replicationLagBytes: number | null
 }
 
 /** Percent of the disk from which on it is a finding; the platform's own rule says 80. */
@@ -59,18 +65,21 @@ export default defineProbe({
     standby: z.boolean(),
     /** Of the standby that is furthest behind, or of this one. Null with the reason beside it. */
     replicationLagSeconds: z.number().nullable(),
+    /** Of write-ahead log: written or received, and not replayed there. */
+    replicationLagBytes: z.int().nullable(),
     replicationLagReason: z.string().nullable(),
     space,
     diskUsage,
   }),
   emits: { failed: 'db_connection_failed', recovered: 'db_connection_recovered' },
   tells: ['finding_opened', 'finding_gone'],
-  gauges: ({ uptimeSeconds, maxConnections, connections, replicationLagSeconds, diskUsage, space }) => ({
+  gauges: ({ uptimeSeconds, maxConnections, connections, replicationLagSeconds, replicationLagBytes, diskUsage, space }) => ({
     uptime_seconds: uptimeSeconds,
     connections_max: maxConnections,
     connections: Object.values(connections).reduce((sum, n) => sum + n, 0),
     connections_by_state: Object.entries(connections).map(([state, value]) => ({ labels: { state }, value })),
     replication_lag_seconds: replicationLagSeconds,
+    replication_lag_bytes: replicationLagBytes,
     disk_usage_percent: diskUsage.percent,
     database_size_bytes: bySize(space),
   }),
@@ -93,7 +102,7 @@ export default defineProbe({
 
 const bySize = ({ databases }: Space) => databases.map(({ name, bytes }) => ({ labels: { datname: name }, value: bytes }))
 
-function lagReason({ standby, replicationLagSeconds }: Omit<Vitals, 'standbys'>, standbys: number | null): string | null {
+function lagReason({ standby, replicationLagSeconds }: Omit<Vitals, 'standbys'>, standbys: number): string | null {
   if (replicationLagSeconds !== null) return null
   if (standby) return 'nothing was replayed since this standby started'
   return standbys ? 'no standby has said how far it is, or the role may not see it (pg_monitor)' : 'no standby is connected'

@@ -100,7 +100,7 @@ describe('pg.views', () => {
     ['stray vision.mv_cashflow', 'CREATE MATERIALIZED VIEW vision.mv_cashflow AS SELECT 1 AS one', {}],
     ['missing vision.dim_orgs', '', { members: ['vision.fact', 'vision.dim_org', 'vision.dim_orgs'] }],
     ['kind core.cases', '', { members: ['vision.fact', 'vision.dim_org', 'core.cases'] }],
-    ['open vision.fact', 'ALTER TABLE core.cases ENABLE ROW LEVEL SECURITY; GRANT SELECT ON vision.fact TO PUBLIC', {}],
+    ['open vision', 'ALTER TABLE core.cases ENABLE ROW LEVEL SECURITY; GRANT SELECT ON vision.fact TO PUBLIC', {}],
   ])('finds %s, and not before', async (key, fault, group) => {
     const place = await made()
     const before = await look(place)
