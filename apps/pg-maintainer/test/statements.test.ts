@@ -143,10 +143,7 @@ test('windows that are old go, and the statements that only they named', async (
     `SELECT pg_stat_statements_reset(userid, dbid, queryid) FROM pg_stat_statements(true) WHERE query LIKE 'SELECT FROM core.long_ago'`,
   )
   await read()
-  for (const [table, column] of [
-    ['statement_windows', 'until'],
-    ['statements', 'moved_at'],
-  ])
+  for (const [table, column] of columnsOfTime.slice(0, 2))
     await ledger.query(`update ${table} set ${column} = ${column} - interval '15 days' where target = '${target}'`)
   await ledger.query(`update statement_readings set at = at - interval '1 hour' where target = '${target}'`)
   await read()
@@ -157,6 +154,24 @@ test('windows that are old go, and the statements that only they named', async (
     [target],
   )
   expect(rows[0]).toEqual({ windows: 1, texts: 0, gone: 0 })
+})
+
+test('of a target that nobody reads any more, everything goes', async () => {
+  const left = target
+  await read()
+  await place.sql('SELECT FROM core.moved_once')
+  await read()
+  for (const [table, column] of columnsOfTime)
+    await ledger.query(`update ${table} set ${column} = ${column} - interval '15 days' where target = '${left}'`)
+  target = 'another'
+  last = null
+  await read()
+  const { rows } = await ledger.query<{ n: number }>(
+    `select (select count(*) from statement_windows where target = $1) + (select count(*) from statements where target = $1)
+          + (select count(*) from statement_texts where target = $1) + (select count(*) from statement_readings where target = $1) as n`,
+    [left],
+  )
+  expect(rows).toEqual([{ n: 0 }])
 })
 
 test('a role that may not see others has no figures, and says what would mend it', async () => {
@@ -239,6 +254,12 @@ async function onAnother(
     await server.stop()
   }
 }
+
+const columnsOfTime = [
+  ['statement_windows', 'until'],
+  ['statements', 'moved_at'],
+  ['statement_readings', 'at'],
+] as const
 
 interface Kept extends Looked {
   /** Where it was asked to keep it later. */

@@ -102,7 +102,7 @@ export default defineProbe({
         texts: texts.map(({ queryid, query }) => ({ queryid, text: redact(withoutLiterals(query, textRoom)) })),
         roles: new Map(roles.map(one => [one.userid, one.role])),
       })
-      if (isOurs && hour(last.now) !== hour(since)) await trimStatements(db, new Date(last.now.getTime() - keep))
+      if (isOurs && hour(last.now) !== hour(since)) await trimStatements(db, c.target, new Date(last.now.getTime() - keep))
     })
 
     const before = c.last?.result

@@ -137,18 +137,23 @@ const counterColumns = (all: Counted[]) =>
 export const keyOf = ({ queryid, toplevel, userid, dbid }: StatementKey) => `${queryid} ${toplevel} ${userid} ${dbid}`
 
 const trimWindows = `delete from statement_windows where until < $1`
-const trimReadings = `delete from statement_readings where at < $1`
+const trimReadings = `delete from statement_readings where at < $1 returning target`
 // No window names it any more: a window that does is no older than its last move.
 const trimGone = `
-  delete from statements s where moved_at < $1 and (calls = 0 or not exists (select from statement_readings r where r.target = s.target)) returning id`
+  delete from statements where target = any ($2) and moved_at < $1 and (calls = 0 or target = any ($3)) returning target, queryid::text as queryid`
 const trimTexts = `
-  delete from statement_texts t where not exists (select from statements s where s.target = t.target and s.queryid = t.queryid)`
+  delete from statement_texts t using unnest($1::text[], $2::bigint[]) as gone (target, queryid)
+   where t.target = gone.target and t.queryid = gone.queryid and not exists (select from statements s where s.target = t.target and s.queryid = t.queryid)`
 
-/** Deletes the windows that ended before `before` and what they alone named, also of targets that nobody reads any more. A window is one row, and as many become too old as are read. */
-export async function trimStatements(db: Asks, before: Date): Promise<void> {
+/**
+ * Deletes the windows that ended before `before`, and of `target` what they alone named; of a target that was not read since then, everything. A window is one row, and as many
+ * become too old as are read.
+ */
+export async function trimStatements(db: Asks, target: string, before: Date): Promise<void> {
   await db.query(trimWindows, [before])
-  await db.query(trimReadings, [before])
-  if ((await db.query(trimGone, [before])).rows.length) await db.query(trimTexts)
+  const left = (await db.query<{ target: string }>(trimReadings, [before])).rows.map(row => row.target)
+  const { rows } = await db.query<{ target: string; queryid: string }>(trimGone, [before, [target, ...left], left])
+  if (rows.length) await db.query(trimTexts, [rows.map(row => row.target), rows.map(({ queryid }) => queryid)])
 }
 
 export const orders = ['total', 'mean', 'calls', 'rows', 'wal'] as const

@@ -9,7 +9,8 @@ import type { Queryable } from '../src/ledger.ts'
 import { appendLines, linesOf } from '../src/logs.ts'
 import { backlog, confirmBatch, eventsSince, isDue, recent, savePosition, tokens, trimOutbox, unmark, writeBatch } from '../src/outbox.ts'
 import * as runs from '../src/runs.ts'
-import { anyDue, dueSchedules } from '../src/schedules.ts'
+import { anyDue, dueSchedules, lastSuccesses } from '../src/schedules.ts'
+import { lastCounted, type StatementReading, saveStatements, topStatements, trimStatements, windowFacts } from '../src/statements.ts'
 import { anyTriggerDue, isAwaited, recordEvent, schedulesTriggered } from '../src/triggers.ts'
 import { freshLedger, type TestLedger } from './ledger-harness.ts'
 
@@ -49,6 +50,13 @@ const fill = [
   `insert into triggers (schedule, target, event, first_event_at, fire_at, last_event)
    select name, target, 'data_registered', now(), now() + n * interval '1 s', gen_random_uuid() from (select name, target, row_number() over () as n from schedules) s`,
   `insert into ingest_dead_letters (name, entry, kind, reason, excerpt) select 'i' || n % 20, n || '-0', 'bad_json', '', '' from generate_series(1, 20000) n`,
+  `insert into statements (target, queryid, toplevel, userid, dbid, role, moved_at, calls, total_ms, max_ms, rows, hit, read, dirtied, temp, wal)
+   select 't' || n % 20 + 1, n, true, 10, 5, 'app', now(), 1, 1, 1, 1, 1, 1, 1, 1, 1 from generate_series(1, 20000) n`,
+  `insert into statement_readings (target, at, dealloc) select 't' || n, now() - interval '5 min', 0 from generate_series(1, 20) n`,
+  `insert into statement_texts (target, queryid, text) select target, queryid, 'SELECT' from statements`,
+  `insert into statement_windows (target, since, until, missing, statements, calls, total_ms, rows, hit, read, dirtied, temp, wal)
+   select 't' || n % 20 + 1, now() - (n + 1) * interval '1 min', now() - n * interval '1 min', '{}', array[n], array[1], array[1], array[1], array[1], array[1], array[1], array[1], array[1]
+   from generate_series(1, 20000) n`,
   `analyze`,
 ]
 
@@ -130,6 +138,12 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'schedules triggered': db => schedulesTriggered(db, new Date(), 50),
   'set entries aside': db => setAsideEntries(db, 'i7', [{ entry: '1-1', kind: 'no_type', reason: '', excerpt: '' }]),
   'what was set aside': db => rejectedWithin(db, 'i7', 3_600_000),
+  'last successes': db => lastSuccesses(db),
+  'statements as last counted': db => lastCounted(db, 't9'),
+  'save statements': async db => saveStatements(db, await statementsRead(db)),
+  'top statements': db => topStatements(db, { after: day(1), target: 't9', by: 'total', limit: 10, without: [] }),
+  'windows of statements': db => windowFacts(db, { after: day(1), target: 't9', without: [] }),
+  'trim statements': db => trimStatements(db, 't9', day(7)),
   'trim the inbox': db => trimInbox(db, day(30)),
 }
 
@@ -172,7 +186,20 @@ interface Plan {
   Plans?: Plan[]
 }
 // Locks are those of runs that have not ended.
-const large = new Set(['runs', 'history', 'run_logs', 'outbox', 'inbox', 'commands', 'schedules', 'triggers', 'ingest_dead_letters'])
+const large = new Set([
+  'runs',
+  'history',
+  'run_logs',
+  'outbox',
+  'inbox',
+  'commands',
+  'schedules',
+  'triggers',
+  'ingest_dead_letters',
+  'statements',
+  'statement_texts',
+  'statement_windows',
+])
 const read = (plan: Plan): string[] => [
   ...(plan['Node Type'] === 'Seq Scan' && large.has(plan['Relation Name'] ?? '') ? [plan['Relation Name']!] : []),
   ...(plan.Plans ?? []).flatMap(read),
@@ -180,6 +207,27 @@ const read = (plan: Plan): string[] => [
 
 const ids = async (where: string) =>
   (await ledger.query<{ id: string }>(`select id from runs where ${where} order by id limit 1`)).rows.map(({ id }) => id)
+
+/** One statement that moved and one that is new, since the last reading of t9. */
+async function statementsRead(db: Queryable): Promise<StatementReading> {
+  const { reading, statements, now } = await lastCounted(db, 't9')
+  const { id, ...one } = statements[0]!
+  const rose = { calls: 1, totalMs: 1, rows: 1, hit: 1, read: 1, dirtied: 1, temp: 1, wal: 1 }
+  return {
+    target: 't9',
+    since: reading!.at,
+    at: now,
+    statsReset: null,
+    dealloc: 0,
+    missing: [],
+    changed: [
+      { ...one, id, rose },
+      { ...one, queryid: '-1', id: null, rose },
+    ],
+    texts: [{ queryid: '-1', text: 'SELECT' }],
+    roles: new Map(),
+  }
+}
 
 const slotsSkipped = {
   schedule: 's7',
