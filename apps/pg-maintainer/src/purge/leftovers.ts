@@ -21,34 +21,49 @@ export interface LockHolder {
   state: string | null
 }
 
-const remainsIn = ({ by, qualifies, where }: Subject, table: string) => `
-  SELECT count(*) FILTER (WHERE ${qualifies})::float8 AS left,
-         min(ctid) FILTER (WHERE ${qualifies})::text AS first, max(ctid) FILTER (WHERE ${qualifies})::text AS last,
-         min(${by}) FILTER (WHERE NOT coalesce(${qualifies}, false)${where === undefined ? '' : ` AND (${where})`}) AS oldest
+const inBlocks = `ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid`
+const remainsIn = ({ qualifies }: Subject, table: string) => `
+  SELECT count(*)::float8 AS left, min(ctid)::text AS first, max(ctid)::text AS last FROM ONLY ${table} WHERE ${inBlocks} AND ${qualifies}`
+// The rows of other states, as a rule the most, are passed by before anything is counted.
+const remainsAndOldestIn = ({ by, aged, where }: Subject, table: string) => `
+  SELECT count(*) FILTER (WHERE ${aged})::float8 AS left,
+         min(ctid) FILTER (WHERE ${aged})::text AS first, max(ctid) FILTER (WHERE ${aged})::text AS last,
+         min(${by}) FILTER (WHERE NOT (${aged})) AS oldest
     FROM ONLY ${table}
-   WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid`
+   WHERE ${inBlocks}${where === undefined ? '' : ` AND (${where})`}`
 const remainsByIndex = ({ qualifies }: Subject, table: string) => `
   SELECT count(*)::float8 AS left, min(ctid)::text AS first, max(ctid)::text AS last FROM ONLY ${table} WHERE ${qualifies}`
-const oldestByIndex = ({ by, qualifies, where }: Subject, table: string) => `
+const oldestByIndex = ({ by, aged, where }: Subject, table: string) => `
   SELECT ${by} AS oldest FROM ONLY ${table}
-   WHERE NOT (${qualifies})${where === undefined ? '' : ` AND (${where})`} ORDER BY ${by} LIMIT 1`
+   WHERE NOT (${aged})${where === undefined ? '' : ` AND (${where})`} ORDER BY ${by} LIMIT 1`
 
-/** Of a range of blocks. */
-export async function remainsInBlocks(worker: Statements, subject: Subject, leaf: Leaf, { from, to }: Blocks): Promise<Remains> {
-  const [row] = await worker.query<Counted & { oldest: Date | null }>(remainsIn(subject, quoteTable(leaf)), [from, to])
-  return { left: row!.left, blocks: blocksOf(row!), oldest: asDate(row!.oldest) }
+/** Of a range of blocks; the oldest row that stays is looked for `withOldest` only. */
+export async function remainsInBlocks(
+  worker: Statements,
+  subject: Subject,
+  leaf: Leaf,
+  { from, to }: Blocks,
+  withOldest: boolean,
+): Promise<Remains> {
+  const statement = (withOldest ? remainsAndOldestIn : remainsIn)(subject, quoteTable(leaf))
+  const [row] = await worker.query<Counted & { oldest?: Date | null }>(statement, [from, to])
+  return { left: row!.left, blocks: blocksOf(row!), oldest: asDate(row!.oldest ?? null) }
 }
 
 /** Of the whole table, by the index of the policy. The oldest one is null where it cannot be found in a moment. */
-export async function remainsByKey(worker: Statements, subject: Subject, leaf: Leaf): Promise<Remains> {
+export async function remainsByKey(worker: Statements, subject: Subject, leaf: Leaf, withOldest: boolean): Promise<Remains> {
   const [row] = await worker.query<Counted>(remainsByIndex(subject, quoteTable(leaf)))
-  const [first] = await worker
-    .query<{ oldest: Date | null }>(oldestByIndex(subject, quoteTable(leaf)))
-    .catch((error: { code?: string }) => {
-      if (error.code !== '57014') throw error
-      return []
-    })
-  return { left: row!.left, blocks: blocksOf(row!), oldest: asDate(first?.oldest ?? null) }
+  return { left: row!.left, blocks: blocksOf(row!), oldest: withOldest ? await oldestByKey(worker, subject, leaf) : null }
+}
+
+async function oldestByKey(worker: Statements, subject: Subject, leaf: Leaf): Promise<Date | null> {
+  try {
+    const [first] = await worker.query<{ oldest: Date | null }>(oldestByIndex(subject, quoteTable(leaf)))
+    return asDate(first?.oldest ?? null)
+  } catch (error) {
+    if ((error as { code?: string }).code !== '57014') throw error
+    return null
+  }
 }
 
 interface Counted {
@@ -77,7 +92,7 @@ const tried = 10_000
 const notLocked = ({ qualifies }: Subject, table: string) => `
   SELECT count(*)::float8 AS free FROM (
     SELECT FROM ONLY ${table}
-     WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid AND ${qualifies}
+     WHERE ${inBlocks} AND ${qualifies}
      LIMIT ${tried} FOR UPDATE SKIP LOCKED) AS free`
 const rollback = `ROLLBACK`
 const begin = `BEGIN`

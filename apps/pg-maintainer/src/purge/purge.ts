@@ -101,7 +101,7 @@ async function purgeLeaf(
   await pass(leaf.blocks)
   // With the blocks that came while the pass was under way.
   const now = await measure(c.pg, leaf)
-  const remains = await sweep.look(subject, leaf, { from: 0, to: now.blocks })
+  const remains = await sweep.look(subject, leaf, { from: 0, to: now.blocks }, { withOldest: true })
   if (!remains.blocks || place.pass === 2) return { remains, before: now.xid }
   Object.assign(place, { pass: 2, next: place.way === 'index' ? begin.index : String(remains.blocks.from) })
   await c.save(place)

@@ -81,13 +81,13 @@ export class Sweep implements AsyncDisposable {
   }
 
   /** Counts what is past the cut-off, in the same steps and at the same pace as it was deleted. */
-  async look(subject: Subject, leaf: Leaf, blocks: Blocks): Promise<Remains> {
-    if (this.#way === 'index') return remainsByKey(this.worker, subject, leaf)
+  async look(subject: Subject, leaf: Leaf, blocks: Blocks, { withOldest = false } = {}): Promise<Remains> {
+    if (this.#way === 'index') return remainsByKey(this.worker, subject, leaf, withOldest)
     let seen = nothing
     for (let from = blocks.from; from < blocks.to; ) {
       const part = await this.#batch(leaf, async size => {
         const to = Math.min(blocks.to, from + size)
-        return { to, remains: await remainsInBlocks(this.worker, subject, leaf, { from, to }) }
+        return { to, remains: await remainsInBlocks(this.worker, subject, leaf, { from, to }, withOldest) }
       })
       if (!part) continue
       seen = together(seen, part.remains)
