@@ -5,6 +5,10 @@ export const neverRestored = ['pg_cron']
 /** Where an extension keeps what pg_dump writes for it. */
 const schemasOf: Record<string, string> = { pg_cron: 'cron' }
 
+/** Whether rows that were dumped are of an extension that is left out, and so are not to be looked for. */
+export const isLeftOut = ({ schema }: { schema: string }, leftOut: readonly string[]): boolean =>
+  leftOut.some(extension => schemasOf[extension] === schema)
+
 /** `; ` begins a comment. `215; 1259 16390 TABLE core users owner`: the type may be of several words. */
 const entry = /^\d+; \d+ \d+ (.*)$/
 
@@ -15,7 +19,7 @@ export function chooseEntries(lines: readonly string[], leftOut: readonly string
   for (const line of lines) {
     const what = entry.exec(line)?.[1]
     if (what === undefined || what.startsWith('MATERIALIZED VIEW DATA ')) continue
-    if (actsByItself(what) || leftOut.some(extension => belongsTo(what, extension))) dropped.push(what)
+    if (actsByItself(what) || leftOut.some(extension => belongsTo(what, extension))) dropped.push(what.trimEnd())
     else kept.push(line)
   }
   return { kept, dropped }

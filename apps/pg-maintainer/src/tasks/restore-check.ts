@@ -13,7 +13,7 @@ import { type DumpManifest, readDumpManifest } from '../restore/dump-manifest.ts
 import { examine, type Found, tryChecks } from '../restore/examine.ts'
 import { fetchFiles } from '../restore/fetch.ts'
 import { pickBackup, picks } from '../restore/pick.ts'
-import { notRestored, rebuild } from '../restore/rebuild.ts'
+import { expectedOf, notRestored, rebuild } from '../restore/rebuild.ts'
 import { demandRoom, roomNeeded } from '../restore/room.ts'
 import { type Scratch, startScratch } from '../restore/scratch.ts'
 import { stopwatch } from '../restore/stopwatch.ts'
@@ -98,7 +98,12 @@ export default defineTask({
     await using scratch = await clock.time('start', () => startScratch(requestOf(c, manifest)))
     const fileFaults = await clock.time('fetch', () => fetch(c, backup, manifest, scratch))
     const copy = fileFaults.length ? notRestored('files of the backup are damaged') : await rebuild(scratch, manifest, clock)
-    const found: Found = { manifest, appRole: (c.target.config as PgTarget | null)?.appRole, fileFaults, ...copy }
+    const found: Found = {
+      manifest: expectedOf(manifest, copy.leftOut),
+      appRole: (c.target.config as PgTarget | null)?.appRole,
+      fileFaults,
+      ...copy,
+    }
     const chosen = checks.filter(({ name }) => !c.params.without.includes(name))
     const reports = await clock.time('checks', () => examine(scratch, found, chosen, c))
     const verdict = verdictOf([...copy.reports, ...reports, ...c.params.without.map(() => ({ outcome: 'not checked' as const }))])
