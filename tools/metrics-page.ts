@@ -10,7 +10,7 @@ export function metricsPage(metrics: Metric[], { probes }: Catalog): string {
   return page(
     'Metrics',
     [
-      'What the page `/metrics` of the services shows. Every metric has the label `app`; a figure that cannot be known is `NaN`, one that nobody reads any more is gone.',
+      'What the page `/metrics` of the services shows. Every metric has the label `app`; a figure that cannot be known, or that nobody reads any more, is not there.',
       'Alert rules on them: `deploy/prometheus/rules.yml`.',
     ].join('\n'),
     '## Targets',

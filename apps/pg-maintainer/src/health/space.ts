@@ -30,13 +30,17 @@ const measureDatabases = `
     FROM pg_database
    CROSS JOIN LATERAL (SELECT has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') AS visible) AS may
    ORDER BY bytes DESC NULLS LAST`
+// Asked before, so that the server's log has no error every few minutes where it may not.
+const mayMeasureWal = `SELECT has_function_privilege('pg_ls_waldir()', 'EXECUTE') AS may`
 const measureWal = `SELECT sum(size)::float8 AS bytes FROM pg_ls_waldir()`
 
 /** The last measurement while it is fresh, else a new one. Never throws for what the server refuses: that is the measurement's reason. */
 export async function spaceOf(pg: Statements, last: Space | undefined, signal: AbortSignal): Promise<Space> {
   if (last && Date.now() - Date.parse(last.measuredAt) < keptFor) return last
   await pg.query(limitStatements)
-  const [sizes, wal] = [await tried(pg, measureDatabases, signal), await tried(pg, measureWal, signal)]
+  const sizes = await tried(pg, measureDatabases, signal)
+  const [{ may }] = (await pg.query<{ may: boolean }>(mayMeasureWal)) as [{ may: boolean }]
+  const wal = may ? await tried(pg, measureWal, signal) : { rows: [], error: 'the role may not measure it: GRANT pg_monitor to it' }
   const seen = sizes.rows.filter(({ bytes }) => bytes !== null) as { name: string; bytes: number }[]
   const hidden = sizes.rows.length - seen.length
   const walBytes = wal.rows[0]?.bytes ?? null

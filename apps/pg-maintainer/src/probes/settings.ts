@@ -27,8 +27,7 @@ export default defineProbe({
     const libraries = preloaded === null ? null : listOf(preloaded)
     const settings = meantSettings.map(meant => compareSetting(meant, byName.get(meant.name), libraries))
     for (const [index, setting] of settings.entries())
-      if (setting.verdict === 'differs' || (setting.verdict === 'dead' && setting.found !== null))
-        c.find(faultOf(meantSettings[index]!, setting))
+      if (setting.verdict === 'differs' || setting.verdict === 'dead') c.find(faultOf(meantSettings[index]!, setting))
     const having = (verdict: string) => settings.filter(setting => setting.verdict === verdict).length
     return { settings, differing: having('differs'), dead: having('dead') }
   },

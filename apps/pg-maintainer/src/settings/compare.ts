@@ -3,7 +3,7 @@ import { escapeLiteral } from 'pg'
 import { z } from 'zod'
 import type { Meant } from './meant.ts'
 
-export const verdicts = ['as meant', 'differs', 'dead', 'hidden'] as const
+export const verdicts = ['as meant', 'differs', 'dead', 'not set', 'hidden'] as const
 
 export const comparedSetting = z.strictObject({
   name: z.string(),
@@ -39,13 +39,15 @@ export function compareSetting({ name, meant, library }: Meant, row: Setting | u
     source: row?.source ?? null,
     waitsForRestart: row?.waitsForRestart ?? false,
   }
-  if (library && libraries && !libraries.includes(library))
+  if (library && libraries && !libraries.includes(library)) {
+    const written = row?.written ?? null
     return {
       ...common,
-      found: row?.written ?? null,
-      verdict: 'dead',
-      reason: `${library} is not in shared_preload_libraries, so nobody reads it`,
+      found: written,
+      verdict: written === null ? 'not set' : 'dead',
+      reason: `${library} is not in shared_preload_libraries${written === null ? '' : ', so nobody reads it'}`,
     }
+  }
   if (!row || row.setting === null)
     return { ...common, found: null, verdict: 'hidden', reason: 'the role may not see it: GRANT pg_monitor to it' }
   return { ...common, found: row.setting, verdict: isMeant(meant, row.setting) ? 'as meant' : 'differs', reason: null }
@@ -67,7 +69,7 @@ function isMeant(meant: Meant['meant'], found: string): boolean {
 
 /** The statement that would set it; a list keeps what is in it. Where the provider has a parameter group it belongs there. */
 export function settingSql({ meant }: Meant, { name, found, verdict }: ComparedSetting): string | undefined {
-  if (verdict === 'hidden' || verdict === 'dead') return undefined
+  if (verdict !== 'differs') return undefined
   const values = typeof meant === 'string' ? [meant] : [...new Set([...listOf(found ?? ''), ...meant])]
   return `ALTER SYSTEM SET ${name} = ${values.map(value => escapeLiteral(value)).join(', ')}`
 }

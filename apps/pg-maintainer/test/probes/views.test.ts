@@ -123,6 +123,11 @@ describe('pg.views', () => {
     expect((await look(place)).result.groups[0]!.views).toMatchObject([{ populated: true }, { populated: true }])
   })
 
+  test('a name that is quoted without need is the same view', async () => {
+    const { result } = await look(await made(), { group: { members: ['"vision"."fact"'] } })
+    expect(result.groups[0]!.views).toMatchObject([{ view: 'vision.fact' }])
+  })
+
   test('asks nothing where no group is configured', async () => {
     const { result, faults } = await lookOnce(views, (await made()).url)
     expect([result, faults]).toEqual([{ groups: [] }, []])

@@ -58,9 +58,11 @@ class Gauges {
   }
   private set(name: string, help: string, own: Record<string, string>, value: Gauge): void {
     for (const one of Array.isArray(value) ? value : [{ labels: {}, value }]) {
+      // What cannot be known is not shown: NaN would be neither above a threshold nor absent.
+      if (one.value === null) continue
       const labels = { ...own, ...one.labels }
       this.shown.push({ name, labels })
-      this.gauge(name, help, labels).set(labels, one.value ?? Number.NaN)
+      this.gauge(name, help, labels).set(labels, one.value)
     }
   }
   private gauge(name: string, help: string, labels: Record<string, string>) {

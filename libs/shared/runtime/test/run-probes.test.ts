@@ -181,6 +181,14 @@ describe('the metrics of a reading', () => {
     ])
   })
 
+  test('leave out what cannot be known', async () => {
+    const { read, metrics } = reader()
+    await read(() => undefined)
+    expect((await metrics()).filter(line => line.includes('sizes_unknown') || line.includes('sizes_each'))).toEqual([
+      'dbops_sizes_each{engine="pg",target="core",of="a",app="pg-maintainer"} 2',
+    ])
+  })
+
   test('have them not where metrics.compat is off', async () => {
     const { read, metrics } = reader({ compat: false })
     await read(() => undefined)
@@ -209,7 +217,14 @@ function reader({ name = 'pg.sizes', compat = true, isDown = false }: { name?: s
     summary: 'a probe of the test',
     every: '10s',
     result: z.strictObject({ n: z.int() }),
-    gauges: ({ n }) => ({ sizes_n: n }),
+    gauges: ({ n }) => ({
+      sizes_n: n,
+      sizes_unknown: null,
+      sizes_each: [
+        { labels: { of: 'a' }, value: 2 },
+        { labels: { of: 'b' }, value: null },
+      ],
+    }),
     compat: () => ({ core_db_pool_size: [{ labels: { pool: 'core' }, value: 20 }] }),
     look: c => {
       work(c)
