@@ -128,7 +128,7 @@ test.each([
     'a slow statement on one line',
     'db_query_slow',
     { query: 'SELECT 1,\n  2', duration_ms: 2_100, application: 'core-api', pid: 7 },
-    'a statement of "core-api", pid 7, has run for 2.1s: SELECT 1, 2',
+    'slow statement, 2.1s, "core-api" pid 7: SELECT 1, 2',
     'odd',
   ],
   [

@@ -1,9 +1,10 @@
 // The page of `up` and `status --watch`: what stands on it, in which size of terminal, and how it is put there and taken away.
 import { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
-import { type Model, page, type Seen } from '../src/page/page.ts'
+import { shares } from '../src/page/layout.ts'
+import type { Model, Seen } from '../src/page/model.ts'
+import { page } from '../src/page/page.ts'
 import { openScreen } from '../src/page/screen.ts'
-import { shares } from '../src/page/shares.ts'
 import { width } from '../src/print.ts'
 
 const now = new Date('2026-01-01T12:00:00Z')
@@ -33,12 +34,12 @@ test('the four sections stand in their order, each with what it is about', () =>
     'running   5s         pg.purge:outbox on core  ██████░░░░░░ 50 % of 1,000 rows',
     '',
     'LAST RESULTS',
-    '11:59:50  pg/core       pg.dump:metadata failed: the store is full, as it has',
-    '                        been since yesterday',
-    '                        hint: make room',
+    '11:59:50  pg/core  pg.dump:metadata failed: the store is full, as it has been',
+    '                   since yesterday',
+    '                   hint: make room',
     '',
     'NOTIFICATIONS',
-    '11:59:55  core          backup_failed fires: pg.dump:metadata; told desk',
+    '11:59:55  core  backup_failed fires: pg.dump:metadata; told desk',
     '',
     '',
     '',
@@ -75,8 +76,8 @@ test('before there is a ledger to read it shows what starts', () => {
     'environment test  my.yaml',
     '',
     'STARTING',
-    '11:59:58  ledger        PostgreSQL on 127.0.0.1:5432',
-    '11:59:59  up            starting scheduler',
+    '11:59:58  ledger  PostgreSQL on 127.0.0.1:5432',
+    '11:59:59  up      starting scheduler',
     '',
     '',
     'Ctrl-C ends it',
@@ -91,7 +92,7 @@ test('a ledger that is away is said in place of the summary', () => {
 test('line breaks and escapes from a database do not reach the terminal', () => {
   const seen = { ...busy(0), last: [{ at: now, subject: 'pg/core', text: 'a\nb\u001b[2Jc\u009bd' }] }
   const lines = page(model(seen), { width: 79, height: 24, colour: plain })
-  expect(lines.find(line => line.includes('pg/core'))).toBe('12:00:00  pg/core       a b [2Jc d')
+  expect(lines.find(line => line.includes('pg/core'))).toBe('12:00:00  pg/core  a b [2Jc d')
 })
 
 test('a schedule that waits for an event stands last, one that is paused says until when', () => {

@@ -16,7 +16,7 @@ import { stateWords } from '../runs/run-record.ts'
 import { pauseOf } from '../schedules.ts'
 import { sentence } from '../up/sentences.ts'
 import { listWorkers, readyColour, readyWords, withoutGhosts } from '../workers.ts'
-import type { Progress, Seen, Told } from './page.ts'
+import type { Progress, Seen, Told } from './model.ts'
 
 /** More than any terminal has lines. */
 const most = 100

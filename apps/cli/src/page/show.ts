@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isConnectionProblem } from '@dbops/ledger/ledger'
 import type { Colour } from '../print.ts'
-import { type Model, page, type Seen } from './page.ts'
+import type { Model, Seen } from './model.ts'
+import { page } from './page.ts'
 import type { Screen } from './screen.ts'
 
 export interface Shown {

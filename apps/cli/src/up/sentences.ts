@@ -92,11 +92,11 @@ const missed = ({ slots = 1, schedule, reason = '' }: { slots?: number; schedule
     ? `a slot of schedule ${schedule} was not run: ${reason}`
     : `${slots} slots of schedule ${schedule} were not run: ${reason.replace(/^it /, 'they ')}`
 
-/** `SELECT … by "core-api", running for 2.1s`. */
+/** `slow statement, 2.1s, "core-api" pid 4711: SELECT …`. */
 function slow(data: Envelope['data']): string {
   const { query, duration_ms: ms, application, pid } = data as { query: string; duration_ms: number; application?: string; pid?: number }
-  const who = application ? ` of "${application}"` : ''
-  return `a statement${who}${pid ? `, pid ${pid},` : ''} has run for ${formatDuration(Math.round(ms))}: ${query.replaceAll(/\s+/g, ' ')}`
+  const who = [application && `"${application}"`, pid && `pid ${pid}`].filter(Boolean).join(' ')
+  return `slow statement, ${formatDuration(Math.round(ms))}${who ? `, ${who}` : ''}: ${query.replaceAll(/\s+/g, ' ')}`
 }
 
 /** Of the finding; the event's own severity is the same for all of them. */

@@ -76,6 +76,8 @@ const takeBack = `
   )
   update outbox set ord = null, published_at = null, batch = null
   from mine where ord > $4 or batch is not null`
+// A batch that is on its way for the first time is not sent again.
+const publishedSince = 'select count(*)::int as n from outbox where ord > $1'
 const slowest = `select coalesce(min(coalesce(p.ord, 0)), 0) as ord from unnest($1::text[]) as g (reader) left join positions p using (reader)`
 
 /**
@@ -88,9 +90,10 @@ export async function unmark(
   readers: string[],
 ): Promise<{ token: string; rows: number } | null> {
   const { rows } = await db.query<{ ord: number }>(slowest, [readers])
+  const { rows: again } = await db.query<{ n: number }>(publishedSince, [rows[0]!.ord])
   const token = uuidv4()
-  const { rowCount } = await db.query(takeBack, [seen.standing, seen.ahead, token, rows[0]!.ord])
-  return (await tokens(db)).standing === token ? { token, rows: rowCount ?? 0 } : null
+  await db.query(takeBack, [seen.standing, seen.ahead, token, rows[0]!.ord])
+  return (await tokens(db)).standing === token ? { token, rows: again[0]!.n } : null
 }
 
 const copyPosition = `

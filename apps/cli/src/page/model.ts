@@ -1,0 +1,55 @@
+// What a page knows: what `up` has said, and what the ledger knows at one moment.
+import type { Colour } from '../print.ts'
+import type { Said } from '../up/teller.ts'
+
+/** A line that was said, and when. */
+export interface Told extends Said {
+  at: Date
+}
+
+export interface Progress {
+  done: number
+  total: number | null
+  unit: string
+  note?: string
+}
+
+/** What the ledger knows at one moment. */
+export interface Seen {
+  /** By the ledger's clock. */
+  now: Date
+  services: { app: string; words: string; colour: Colour; reasons: string[] }[]
+  targets: { name: string; state: 'up' | 'down' | 'not read yet' }[]
+  alerts: number
+  findings: number
+  next: { schedule: string; work: string; target: string | null; at: Date | null; event: string | null; pausedUntil: Date | null }[]
+  /** With what waits and what is parked. */
+  running: {
+    work: string
+    target: string | null
+    words: string
+    since: Date
+    progress: Progress | null
+    waitingFor: string | null
+  }[]
+  /** The newest first. */
+  last: Told[]
+  /** The newest first; what still fires stands above. */
+  notifications: Told[]
+}
+
+export interface Model {
+  environment: string | undefined
+  /** Beside the environment: which plan, kept where. */
+  note: string
+  /** Undefined as long as no ledger was read: then `said` is shown. */
+  seen: Seen | undefined
+  /** What `up` said, the oldest first. */
+  said: Told[]
+  /** Why what is seen is old; undefined while the ledger answers. */
+  trouble?: string | undefined
+  /** The last line: what can be done. */
+  foot: string
+  /** For the times on it. */
+  zone: string
+}
