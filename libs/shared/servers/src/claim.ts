@@ -1,7 +1,7 @@
 // A kept data folder has one server at a time. The claim beside it says which processes serve it, so that the next start can tell a
 // living owner (refused) from what a killed run left behind (stopped).
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ServerError } from './server-error.ts'
 
@@ -14,6 +14,8 @@ export interface Claim {
 interface Written {
   owner: Process
   server?: Process
+  /** The space in which its pids are meant: a container has one of its own. */
+  space?: string
 }
 interface Process {
   pid: number
@@ -38,7 +40,7 @@ export async function claimFolder(
     say(`stopping the server that a former run left behind (process ${former.server.pid}, ${folder})`)
     await end(former.server, stopSignal, patience)
   }
-  const mine: Written = { owner: { pid: process.pid, born: born(process.pid) ?? '' } }
+  const mine: Written = { owner: { pid: process.pid, born: born(process.pid) ?? '' }, space: pidSpace() }
   rmSync(file, { force: true })
   // Exclusively: of two starts in the same moment one fails here.
   write(file, mine, 'wx')
@@ -52,6 +54,17 @@ export async function claimFolder(
 export function ownerOf(folder: string): number | undefined {
   const claim = read(`${folder}.claim`)
   return claim && lives(claim.owner) ? claim.owner.pid : undefined
+}
+
+/** Whether whoever claimed `folder` did so in another container: then nobody here can tell whether that process lives. */
+export const isClaimedElsewhere = (folder: string): boolean => (read(`${folder}.claim`)?.space ?? pidSpace()) !== pidSpace()
+
+function pidSpace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return ''
+  }
 }
 
 async function end(server: Process, signal: NodeJS.Signals, patience: number): Promise<void> {

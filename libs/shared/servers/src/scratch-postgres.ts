@@ -1,11 +1,11 @@
 // A PostgreSQL server that is thrown away: reached by its socket alone, in a folder of its own, with nothing in it that acts by itself.
 import { execFile } from 'node:child_process'
-import { appendFileSync, chownSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
-import { claimFolder, ownerOf } from './claim.ts'
+import { claimFolder, isClaimedElsewhere, ownerOf } from './claim.ts'
 import { keptPassword } from './kept.ts'
 import { startNative } from './native.ts'
 import { ServerError } from './server-error.ts'
@@ -37,6 +37,10 @@ export interface ScratchServer extends AsyncDisposable {
 }
 
 const prefix = 'dbops-scratch-'
+
+/** Milliseconds between two signs of life, and after how many without one a claim of another container is taken for dead. */
+const signOfLife = 20_000
+const patience = 6 * signOfLife
 
 /** A name that no restored role has: what the copy says of "postgres" must not be said of the role that we work as. */
 const superuser = 'dbops_scratch'
@@ -108,8 +112,13 @@ export async function startScratchPostgres({ name, program, settings: more, sign
       }
     },
   })
+  const alive = setInterval(() => touch(`${folder}.claim`), signOfLife)
+  alive.unref()
   let stopped: Promise<void> | undefined
-  const end = () => (stopped ??= stop())
+  const end = () => {
+    clearInterval(alive)
+    return (stopped ??= stop())
+  }
   return {
     folder,
     data: join(folder, 'data'),
@@ -148,6 +157,16 @@ async function answers(url: string): Promise<void> {
   }
 }
 
+function touch(file: string): void {
+  try {
+    utimesSync(file, new Date(), new Date())
+  } catch {
+    // It ends at this moment.
+  }
+}
+
+const lastSign = (folder: string) => statSync(`${folder}.claim`, { throwIfNoEntry: false })?.mtimeMs ?? 0
+
 /**
  * Ends the scratch servers of processes that are no more, and removes their folders; resolves with the folders' names. The watchdog of a
  * server does so at once; this is for when it was killed too, or the machine. What belongs to another user is left to that user.
@@ -158,7 +177,7 @@ export async function sweepScratch(): Promise<string[]> {
   const folders = new Set(names.map(name => join(place, name.replace(/\.claim$/, ''))))
   const swept: string[] = []
   for (const folder of folders) {
-    if (ownerOf(folder) !== undefined) continue
+    if (ownerOf(folder) !== undefined || (isClaimedElsewhere(folder) && Date.now() - lastSign(folder) < patience)) continue
     try {
       const claim = await claimFolder(folder, 'SIGINT', () => undefined)
       // Again and again: an initdb whose parent was killed goes on for a moment.
