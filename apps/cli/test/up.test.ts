@@ -35,6 +35,22 @@ test('what other terminals read of it is for its user alone', () => {
   expect([statSync(join(home, 'up.json')).mode & 0o777, upFile().pid]).toEqual([0o600, up.pid])
 })
 
+test('there are two people: commands act as the operator, and --as chooses', async () => {
+  await up.says(/all services ready/)
+  const actorOf = async (...words: string[]) => {
+    const { stdout, stderr } = await dbops([...words, '--json'], { env })
+    return stdout ? (JSON.parse(stdout) as { actor?: string }).actor : stderr
+  }
+  const pause = ['pause', '--all', '--until', '1h']
+  const actors = [await actorOf(...pause), await actorOf(...pause, '--as', 'approver'), await actorOf(...pause, '--as', 'aprover')]
+  await dbops(['resume', '--all'], { env })
+  expect(actors).toEqual([
+    'operator',
+    'approver',
+    'dbops: no login of "aprover" is known here\nhint: did you mean "approver"?; another is named by DBOPS_LEDGER_URL_APROVER\n',
+  ])
+})
+
 test('each page that is told answers that its service is ready', async () => {
   await up.says(/Ctrl-C stops everything/) // the line after the pages
   const pages = [...up.stdout().matchAll(/http:\S+\/health\/ready/g)].map(([page]) => page)
