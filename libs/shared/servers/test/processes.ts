@@ -37,11 +37,11 @@ export interface Parent {
 
 /** Another node process that starts one server and then waits to be killed. */
 export async function parentOf(
-  start: 'startPostgres' | 'startRedis' | 'startNeo4j',
+  start: 'startPostgres' | 'startRedis' | 'startNeo4j' | 'startScratchPostgres',
   options: object,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Parent> {
-  const module = { startPostgres: 'postgres', startRedis: 'redis', startNeo4j: 'neo4j' }[start]
+  const module = { startPostgres: 'postgres', startRedis: 'redis', startNeo4j: 'neo4j', startScratchPostgres: 'scratch-postgres' }[start]
   const script = `
     const { ${start} } = await import(${JSON.stringify(new URL(`../src/${module}.ts`, import.meta.url).href)})
     const { url, pid } = await ${start}(${JSON.stringify(options)})
