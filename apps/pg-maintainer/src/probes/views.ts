@@ -1,8 +1,9 @@
 // pg.views: how old the materialized views of the configured groups are, and what keeps them from being refreshed or read as they should.
+import { parseDuration } from '@dbops/contract/duration'
 import { z } from 'zod'
-import { showTable } from '../table-name.ts'
+import { parseTable, showTable } from '../table-name.ts'
 import { defineProbe } from '../task.ts'
-import { staleness, strays, wrongNames, wrongViews } from '../views/faults.ts'
+import { openViews, staleness, strays, wrongNames, wrongViews } from '../views/faults.ts'
 import { commitTimesOf, freshnessOf, freshnessSources, lastRefreshOf } from '../views/freshness.ts'
 import { findMembers } from '../views/survey.ts'
 
@@ -43,6 +44,9 @@ export default defineProbe({
     const all = groups.flatMap(({ group, views }) => views.map(view => ({ labels: { group, view: view.view }, ...view })))
     return {
       mv_age_seconds: all.map(({ labels, ageSeconds }) => ({ labels, value: ageSeconds })),
+      mv_max_age_seconds: groups.flatMap(({ group, maxAge }) =>
+        maxAge === null ? [] : [{ labels: { group }, value: parseDuration(maxAge) / 1_000 }],
+      ),
       mv_populated: all.map(({ labels, populated }) => ({ labels, value: populated ? 1 : 0 })),
       mv_size_bytes: all.map(({ labels, bytes }) => ({ labels, value: bytes })),
     }
@@ -61,29 +65,29 @@ export default defineProbe({
       const before = c.last?.result.groups.find(one => one.group === group)
       const run = await lastRefreshOf(c.ledger, group, c.target)
       const since = before?.since ?? now.toISOString()
-      const views = members.views
-        .filter(view => names.includes(showTable(view)))
-        .map(view => {
-          const name = showTable(view)
-          const known = { run, commit: commits.get(view.oid) ?? null }
-          const fresh = freshnessOf(
-            known,
-            view.mark,
-            before?.views.find(one => one.view === name),
-            now.toISOString(),
-          )
-          return {
-            view: name,
-            populated: view.populated,
-            concurrently: view.populated && view.hasKey,
-            rows: view.rows,
-            bytes: view.bytes,
-            mark: view.mark,
-            ...fresh,
-            ageSeconds: ageOf(fresh.refreshedAt, now),
-          }
-        })
-      for (const fault of staleness(group, { maxAge }, views, since, now)) c.find(fault)
+      const listed = new Set(names.map(spelled))
+      const own = members.views.filter(view => listed.has(showTable(view)))
+      const views = own.map(view => {
+        const name = showTable(view)
+        const known = { run, commit: commits.get(view.oid) ?? null }
+        const fresh = freshnessOf(
+          known,
+          view.mark,
+          before?.views.find(one => one.view === name),
+          now.toISOString(),
+        )
+        return {
+          view: name,
+          populated: view.populated,
+          concurrently: view.populated && view.hasKey,
+          rows: view.rows,
+          bytes: view.bytes,
+          mark: view.mark,
+          ...fresh,
+          ageSeconds: ageOf(fresh.refreshedAt, now),
+        }
+      })
+      for (const fault of [...staleness(group, { maxAge }, views, since, now), ...openViews(group, own)]) c.find(fault)
       const ages = views.map(({ ageSeconds }) => ageSeconds)
       const ageSeconds = ages.length && !ages.includes(null) ? Math.max(...(ages as number[])) : null
       groups.push({ group, since, ageSeconds, maxAge: maxAge ?? null, views })
@@ -92,5 +96,8 @@ export default defineProbe({
     return { groups }
   },
 })
+
+/** Quotes where they are needed and nowhere else. */
+const spelled = (name: string) => showTable(parseTable(name)!)
 
 const ageOf = (at: string | null, now: Date) => (at === null ? null : Math.max(0, Math.round((now.getTime() - Date.parse(at)) / 1_000)))

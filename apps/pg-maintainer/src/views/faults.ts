@@ -74,14 +74,22 @@ export function* wrongViews(views: readonly View[]): Generator<Fault> {
         what: `${name} belongs to ${view.owner}, and our role may not refresh it`,
         hint: `make the role of this target a member of the owner: GRANT ${view.owner} TO …`,
       }
-    if (view.guarded.length && view.readers.length)
-      yield {
-        key: `open ${name}`,
-        level: 'warning',
-        what: `${name} shows rows of all tenants to ${listed(view.readers)}: the tables below it have row level security, and a materialized view has none`,
-        hint: 'give the readers a plain view over it that filters by tenant, and take SELECT on this one from them',
-        evidence: { tables: view.guarded, readers: view.readers },
-      }
+  }
+}
+
+/** A materialized view has no row level security of its own: who may read it reads what the tables below would hide. */
+export function* openViews(group: string, views: readonly View[]): Generator<Fault> {
+  const open = views.filter(({ guarded, readers }) => guarded.length && readers.length)
+  if (!open.length) return
+  const [readers, tables] = [open.flatMap(view => view.readers), open.flatMap(view => view.guarded)].map(all =>
+    [...new Set(all)].toSorted(),
+  )
+  yield {
+    key: `open ${group}`,
+    level: 'warning',
+    what: `views ${group}: ${listed(readers!)} may read ${listed(open.map(showTable))} whole, and row level security of ${listed(tables!)} below does not hold there`,
+    hint: 'where rows of a tenant can be told from them, give the readers a plain view over it that filters, and take SELECT on the materialized one from them',
+    evidence: { views: open.map(showTable), tables, readers },
   }
 }
 
