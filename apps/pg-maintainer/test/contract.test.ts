@@ -33,6 +33,8 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
           backup: { id: 'none', createdAt: new Date(0).toISOString(), location: 'file:///none' },
           versions: { original: '15.18', scratch: '15.18' },
           checks: [],
+          wrong: [],
+          notes: [],
           mutations: null,
           leftOut: [],
           viewsNotRestorable: [],

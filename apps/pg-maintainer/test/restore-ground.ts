@@ -85,7 +85,9 @@ export interface Outcome {
 }
 export interface Facts {
   verdict: string
-  checks: { name: string; outcome: string; faults: string[]; reason?: string; notes: string[] }[]
+  checks: { name: string; outcome: string; faults: number; seconds: number }[]
+  wrong: string[]
+  notes: string[]
   mutations: { caught: number; total: number; mutations: { name: string; outcome: string; by?: string; what: string }[] } | null
   leftOut: string[]
   viewsNotRestorable: string[]
@@ -106,8 +108,3 @@ export async function checked(place: Ground, { backups }: Stored, params: Record
     await tried.close()
   }
 }
-
-export const notPassed = ({ facts }: Outcome) =>
-  facts.checks
-    .filter(({ outcome }) => outcome !== 'pass')
-    .map(({ name, outcome, faults, reason }) => [name, outcome, ...faults, reason ?? ''].join(' · '))
