@@ -202,6 +202,14 @@ const database = (): Group => ({
       page: 'disk',
     },
     {
+      alert: 'DBDiskUsageUnknown',
+      expr: ['max by (target) (dbops_target_up{engine="pg"}) == 1', 'unless on (target) max by (target) (dbops_disk_usage_percent)'],
+      for: '1h',
+      severity: 'warning',
+      summary: 'how full the disk of {{ $labels.target }} is, nobody knows: say `disk:` in its target',
+      page: 'disk',
+    },
+    {
       alert: 'Neo4jHeapHigh',
       expr: [
         'max by (target) (min_over_time(dbops_neo4j_heap_memory_used_bytes[5m]))',

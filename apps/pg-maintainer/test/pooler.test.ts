@@ -1,15 +1,19 @@
 // A real PgBouncer before the server: in transaction mode it is refused by name, in session mode it does no harm.
+import { missing } from '@dbops/testing/missing'
 import { startPgbouncer } from '@dbops/testing/pgbouncer'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import health from '../src/probes/health.ts'
 import vacuum from '../src/tasks/vacuum.ts'
 import { attempt, type Ground, ground, lookOnce } from './harness.ts'
 
+const why = await missing('pgbouncer')
+const withPgbouncer = test.skipIf(why)
+
 let place: Ground
 beforeAll(async () => void (place = await ground('CREATE SCHEMA core; CREATE TABLE core.cases (id int)')))
 afterAll(() => place.drop())
 
-test.each(['transaction', 'statement'] as const)(
+withPgbouncer.each(['transaction', 'statement'] as const)(
   'a target behind a pooler in %s mode is refused before a statement of the task',
   async mode => {
     const pooler = await startPgbouncer(place.url, mode)
@@ -28,7 +32,7 @@ test.each(['transaction', 'statement'] as const)(
   },
 )
 
-test('a pooler in session mode lets the very session through', async () => {
+withPgbouncer('a pooler in session mode lets the very session through', async () => {
   const pooler = await startPgbouncer(place.url, 'session')
   try {
     const { result } = await lookOnce(health, pooler.url)
