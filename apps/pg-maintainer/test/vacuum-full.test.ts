@@ -3,6 +3,7 @@ import { until } from '@dbops/testing/until'
 import { afterEach, expect, test } from 'vitest'
 import vacuumFull from '../src/tasks/vacuum-full.ts'
 import { locked } from '../src/vacuum-full/locked.ts'
+import { watched } from '../src/vacuum-full/progress.ts'
 import { attempt, carryOut, type Ground, ground, once, targetOf } from './harness.ts'
 
 const grounds: Ground[] = []
@@ -200,6 +201,24 @@ test('a lock that comes free between two tries is had', async () => {
   const { facts, proof } = await running
   await tried.close()
   expect([(facts as unknown as Facts).tables[0]!.tries, proof.ok]).toEqual([2, true])
+})
+
+test('shows how far it is', async () => {
+  const place = await made(`
+    CREATE SCHEMA core; CREATE TABLE core.outbox (id int, note text);
+    INSERT INTO core.outbox SELECT n, repeat('x', 300) FROM generate_series(1, 100000) n;
+    CREATE INDEX ON core.outbox (note, id);`)
+  const tried = await attempt(vacuumFull, place.url, outbox)
+  const [{ oid }] = (await place.sql<{ oid: number }>(`SELECT 'core.outbox'::regclass::oid AS oid`)) as [{ oid: number }]
+  const seen: [number, number, string][] = []
+  const tell = (...now: [number, number, string]) => void seen.push(now)
+  await watched(tried.c.pg, oid, tell, () => tried.c.pg.execute('VACUUM (FULL) core.outbox'), 5)
+  await tried.close()
+  expect(seen.find(([scanned, total]) => scanned <= total && total > 0)).toEqual([
+    expect.any(Number),
+    expect.any(Number),
+    expect.stringMatching(/^\w+/),
+  ])
 })
 
 test('when the permission ends the server ends the statement by itself too', async () => {

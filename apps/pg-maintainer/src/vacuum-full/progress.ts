@@ -8,18 +8,16 @@ const look = `
     FROM pg_stat_progress_cluster
    WHERE relid = $1 AND datname = current_database()`
 
-/** A rewriting that is shorter than this (ms) is not looked at. */
-const every = 5_000
-
-/** Runs `work` and tells its progress in blocks. What goes wrong with the looking is of no importance. */
+/** Runs `work` and tells its progress in blocks, `every` so many ms; what is shorter is not looked at. What goes wrong with the looking is of no importance. */
 export async function watched<T>(
   pg: Postgres,
   oid: number,
   tell: (scanned: number, total: number, phase: string) => void,
   work: () => Promise<T>,
+  every = 5_000,
 ): Promise<T> {
   const over = new AbortController()
-  const watching = watch(pg, oid, tell, over.signal).catch(() => undefined)
+  const watching = watch(pg, oid, tell, every, over.signal).catch(() => undefined)
   try {
     return await work()
   } finally {
@@ -28,7 +26,13 @@ export async function watched<T>(
   }
 }
 
-async function watch(pg: Postgres, oid: number, tell: (scanned: number, total: number, phase: string) => void, over: AbortSignal) {
+async function watch(
+  pg: Postgres,
+  oid: number,
+  tell: (scanned: number, total: number, phase: string) => void,
+  every: number,
+  over: AbortSignal,
+) {
   await sleep(every, undefined, { signal: over })
   await using eye = await pg.session()
   for (;;) {
