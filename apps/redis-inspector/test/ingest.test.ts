@@ -159,6 +159,16 @@ describe('nothing is lost and nothing is told twice', () => {
     expect(await counted()).toEqual({ kept: 1, trimmed: 3 })
   })
 
+  test('when an entry comes again after its event has left the outbox', async () => {
+    await begin(2)
+    await ledger.query('delete from outbox')
+    await stop()
+    await redis.xgroup('SETID', stream, group, '0')
+    read()
+    await say(1)
+    expect((await told(1)).length).toBe(1)
+  })
+
   test('when the publisher sends an event twice', async () => {
     await begin(1)
     const id = '0198c7d2-7c6b-7d2c-8a44-3a2f6f3f0a01'
