@@ -8,8 +8,8 @@ import { Client, Pool } from 'pg'
 import { startLine } from '../line.ts'
 import { machine, median, print, quantile, quick, type Row, ratios, say } from '../report.ts'
 
-const rows = quick ? 300_000 : 1_500_000
-const rounds = quick ? 2 : 6
+const rows = quick ? 100_000 : 500_000
+const rounds = quick ? 2 : 5
 /** Reads a second, begun at their time however long those before take; waiting for a free session counts. */
 const rate = 200
 const sessions = 8
