@@ -1,10 +1,12 @@
-// Keeps stream, outbox and inbox from growing: by age, and never past what a registered reader has not read until that reader is older than its promise.
+// Keeps stream, outbox, inbox and findings from growing: by age, and never past what a registered reader has not read until that reader is older than its promise.
 import { parseDuration } from '@dbops/contract/duration'
+import { endOrphans, trimFindings } from '@dbops/ledger/findings'
 import { trimInbox } from '@dbops/ledger/inbox'
 import { hold } from '@dbops/ledger/leases'
 import { publish, trimOutbox } from '@dbops/ledger/outbox'
 import { sweepServices } from '@dbops/ledger/services'
 import { stream } from '@dbops/runtime/bus'
+import { findingEvent } from '@dbops/runtime/finding-event'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
 import { readersOf, toRecord } from './publish.ts'
@@ -13,6 +15,8 @@ import { readersOf, toRecord } from './publish.ts'
 const keep = parseDuration('7d')
 /** The inbox is kept longer than any entry can still come. */
 const keepInbox = parseDuration('30d')
+/** As long as what alerts leave behind. */
+const keepFindings = parseDuration('90d')
 
 export function trimming(service: Service): void {
   const redis = service.redis('prompt')
@@ -28,10 +32,23 @@ export function trimming(service: Service): void {
       const [read, anyway] = [new Date(now.getTime() - keep), new Date(now.getTime() - patience)]
       while (await trimOutbox(service.ledger, read, readersOf(service), anyway)) alive()
       while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox))) alive()
+      while (await trimFindings(service.ledger, new Date(now.getTime() - keepFindings))) alive()
+      await forgetTargets(service)
       await sweepServices(service.ledger)
     },
   })
 }
+
+/** Findings on targets that have left the configuration end, or their alerts would fire for ever. */
+export const forgetTargets = (service: Service) =>
+  service.ledger.transaction(async db => {
+    const ended = await endOrphans(db)
+    if (ended.length)
+      await publish(
+        db,
+        ended.map(finding => findingEvent(service, finding.engine, finding, 'gone')),
+      )
+  })
 
 const maxLagOf = ({ config }: Pick<Service, 'config'>, reader: string): string => config.streams.groups[reader]?.maxLag ?? '14d'
 

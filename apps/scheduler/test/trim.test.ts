@@ -1,5 +1,7 @@
 // The trimmer on a real stream: by age, never past a registered reader within its promise, and never in silence.
+import { saveFindings } from '@dbops/ledger/findings'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { saveTargets } from '@dbops/ledger/schedules'
 import { ensureGroup, stream } from '@dbops/runtime/bus'
 import { readConfig } from '@dbops/runtime/config'
 import { openMetrics } from '@dbops/runtime/metrics'
@@ -10,7 +12,7 @@ import type { Server } from '@dbops/servers/resolve'
 import { freshDatabase } from '@dbops/testing/database'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { trimStream } from '../src/trim.ts'
+import { forgetTargets, trimStream } from '../src/trim.ts'
 
 const day = 86_400_000
 const start = Date.parse('2026-01-01T00:00:00Z')
@@ -80,11 +82,25 @@ test('a reader that has caught up is told once as recovered', async () => {
   expect(await told()).toEqual(['stream_group_lagging', 'stream_group_recovered'])
 })
 
-const trimAt = (days: number) => {
+test('a finding on a target that has left the configuration is told as gone, by the event that ends its alert', async () => {
+  await saveTargets(ledger, [{ name: 'core', engine: 'pg', heavy: 2, light: 4, labels: {} }])
+  const tells = { opened: 'db_pool_overflow', gone: 'db_pool_recovered' } as const
+  await saveFindings(ledger, { target: 'core', source: 'pg.pools' }, [
+    { key: 'overflow core', level: 'warning', what: 'it overflows', tells },
+  ])
+  await forgetTargets(service())
+  const before = await told()
+  await saveTargets(ledger, [])
+  for (let turns = 0; turns < 2; turns++) await forgetTargets(service())
+  const { rows } = await ledger.query(`select event, ce ->> 'subject' as subject, ce ->> 'operation' as operation from outbox`)
+  expect([before, rows]).toEqual([[], [{ event: 'db_pool_recovered', subject: 'pg/core', operation: 'pg.pools:overflow core' }]])
+})
+
+const service = () => {
   const config = readConfig(undefined, { text: 'streams: { groups: { reporting: { maxLag: 14d } } }' })
-  const service = { config, ledger, metrics: openMetrics('scheduler'), ...tellerOf('scheduler', 'dev') }
-  return trimStream(service as unknown as Service, redis, new Date(start + days * day), lagging)
+  return { config, ledger, metrics: openMetrics('scheduler'), ...tellerOf('scheduler', 'dev') } as unknown as Service
 }
+const trimAt = (days: number) => trimStream(service(), redis, new Date(start + days * day), lagging)
 /** Reads up to `count` entries, and acknowledges them but for what comes from `pendingFrom` on. */
 async function readBy(group: string, count: number, pendingFrom = count): Promise<void> {
   const answer = (await redis.xreadgroup('GROUP', group, 'me', 'COUNT', count, 'STREAMS', stream, '>')) as

@@ -35,7 +35,8 @@ export interface Finding {
 const columns = `id, target, source, key, level, what, hint, sql, evidence, tells, state, first_seen as "firstSeen", since, seen_at as "seenAt", gone_at as "goneAt",
   times, acknowledged_by as "acknowledgedBy", acknowledged_at as "acknowledgedAt", note`
 
-const standing = `select key, state from findings where target = $1 and source = $2 for update`
+// Those that are gone are many in time, and of those only the ones that are found again matter.
+const standing = `select key, state from findings where target = $1 and source = $2 and (state <> 'gone' or key = any ($3)) for update`
 // What comes back is no longer what somebody has acknowledged.
 const upsert = `
   insert into findings (id, target, source, key, level, what, hint, sql, evidence, tells, state) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open')
@@ -56,7 +57,7 @@ export async function saveFindings(
   { target, source }: { target: string; source: string },
   faults: Fault[],
 ): Promise<{ opened: Finding[]; gone: Finding[] }> {
-  const { rows: before } = await db.query<{ key: string; state: FindingState }>(standing, [target, source])
+  const { rows: before } = await db.query<{ key: string; state: FindingState }>(standing, [target, source, faults.map(({ key }) => key)])
   const known = new Map(before.map(({ key, state }) => [key, state]))
   const opened: Finding[] = []
   for (const fault of new Map(faults.map(one => [one.key, one])).values()) {
@@ -106,3 +107,21 @@ export async function acknowledge(db: Queryable, id: string, actor: string, note
 /** How many stand that nobody has acknowledged. */
 export const countOpen = async (db: Queryable): Promise<number> =>
   (await db.query<{ n: number }>(`select count(*)::int as n from findings where state in ('open', 'back')`)).rows[0]!.n
+
+const orphaned = `
+  update findings set state = 'gone', gone_at = now() from targets
+   where targets.name = findings.target and not targets.enabled and state <> 'gone'
+  returning ${columns}, targets.engine`
+
+/** Ends what stands on targets that the configuration has no more: nobody looks there again. Answers what it ended, to be told in the same transaction. */
+export const endOrphans = async (db: Queryable): Promise<(Finding & { engine: string })[]> =>
+  (await db.query<Finding & { engine: string }>(orphaned)).rows
+
+/** Forgets what has been gone since before `before`, at most 5,000 at a time; answers how many. */
+export const trimFindings = async (db: Queryable, before: Date): Promise<number> =>
+  (
+    await db.query(
+      `delete from findings where ctid = any (array(select ctid from findings where state = 'gone' and gone_at < $1 limit 5000))`,
+      [before],
+    )
+  ).rowCount ?? 0
