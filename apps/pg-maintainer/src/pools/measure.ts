@@ -22,24 +22,38 @@ export const measuredPool = z.strictObject({
   oldestUseSeconds: z.number().nullable(),
   /** Why something above is null. */
   reason: z.string().nullable(),
+  /** When it was last seen beyond its size, and at its end. */
+  overflowAt: z.iso.datetime().nullable(),
+  exhaustedAt: z.iso.datetime().nullable(),
 })
 export type MeasuredPool = z.infer<typeof measuredPool>
 
-export function measurePool(pool: string, { match, size, overflow, processes }: Pool, groups: SessionGroup[]): MeasuredPool {
+export function measurePool(
+  pool: string,
+  { match, size, overflow, processes }: Pool,
+  groups: SessionGroup[],
+  { before, now }: { before?: MeasuredPool | undefined; now: Date },
+): MeasuredPool {
   const mine = groups.filter(group => belongsTo(match, group))
   const active = mine.reduce((sum, { sessions }) => sum + sessions, 0)
   const isHidden = mine.some(({ checkedout }) => checkedout === null)
+  const checkedout = isHidden ? null : mine.reduce((sum, { checkedout }) => sum + checkedout!, 0)
+  const [all, limit] = [size * processes, (size + overflow) * processes]
+  // Connections beyond the size exist only while somebody has them, so all of them are taken. A pool without any keeps its size also at rest.
+  const isExhausted = active >= limit && (overflow > 0 || (checkedout ?? 0) >= limit)
   return {
     pool,
-    size: size * processes,
-    limit: (size + overflow) * processes,
+    size: all,
+    limit,
     processes,
     active,
-    overflow: Math.max(0, active - size * processes),
-    checkedout: isHidden ? null : mine.reduce((sum, { checkedout }) => sum + checkedout!, 0),
+    overflow: Math.max(0, active - all),
+    checkedout,
     oldestSeconds: greatest(mine.map(({ oldest }) => oldest)),
     oldestUseSeconds: greatest(mine.map(({ oldestUse }) => oldestUse)),
     reason: isHidden ? hiddenReason : active ? null : 'no session of this pool is connected',
+    overflowAt: active > all ? now.toISOString() : (before?.overflowAt ?? null),
+    exhaustedAt: isExhausted ? now.toISOString() : (before?.exhaustedAt ?? null),
   }
 }
 

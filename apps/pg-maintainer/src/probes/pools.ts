@@ -1,8 +1,6 @@
 // pg.pools: the platform's connection pools from the server's side, against their plan. Numbers and names of the metrics are the platform's own (core_db_pool_…).
-import type { Pool } from '@dbops/contract/config-file'
-import { formatDuration, parseDuration } from '@dbops/contract/duration'
-import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
+import { faultsOf } from '../pools/faults.ts'
 import { type MeasuredPool, measuredPool, measurePool } from '../pools/measure.ts'
 import { sessionGroups } from '../pools/sessions.ts'
 import { defineProbe } from '../task.ts'
@@ -42,9 +40,11 @@ export default defineProbe({
     const plan = Object.entries(c.entries.pools)
     const groups = plan.length ? await sessionGroups(c.pg) : []
     const [{ available }] = (await c.pg.query<{ available: number }>(connectionLimit)) as [{ available: number }]
-    const pools = plan.map(([name, pool]) => measurePool(name, pool, groups))
+    const now = new Date()
+    const before = (c.last?.result as { pools?: MeasuredPool[] } | undefined)?.pools ?? []
+    const pools = plan.map(([name, pool]) => measurePool(name, pool, groups, { before: before.find(one => one.pool === name), now }))
     const planned = pools.reduce((sum, { limit }) => sum + limit, 0)
-    for (const [index, pool] of pools.entries()) for (const fault of faultsOf(pool, plan[index]![1])) c.find(fault)
+    for (const [index, pool] of pools.entries()) for (const fault of faultsOf(pool, plan[index]![1], now)) c.find(fault)
     if (planned > available)
       c.find({
         key: 'plan',
@@ -59,36 +59,3 @@ export default defineProbe({
 
 const byPool = (pools: MeasuredPool[], key: 'size' | 'limit' | 'active' | 'overflow' | 'checkedout') =>
   pools.map(({ pool, [key]: value }) => ({ labels: { pool }, value }))
-
-function* faultsOf(pool: MeasuredPool, { recycle }: Pool): Generator<Fault> {
-  const { pool: name, size, limit, active, overflow, checkedout, oldestUseSeconds } = pool
-  const evidence = { ...pool }
-  const used = checkedout === null ? '' : `, ${checkedout} of them in a query or a transaction`
-  if (overflow > 0)
-    yield {
-      key: `overflow ${name}`,
-      level: 'warning',
-      what: `pool ${name} has ${active} connections, ${overflow} more than its size of ${size}${used}`,
-      hint: 'docs/operate/pool.md: who holds them, and for how long',
-      evidence,
-      tells: { opened: 'db_pool_overflow', gone: 'db_pool_recovered' },
-    }
-  if (active >= limit)
-    yield {
-      key: `exhausted ${name}`,
-      level: 'error',
-      what: `pool ${name} has all of its ${limit} connections${used}: the next request waits, and fails after the pool's timeout`,
-      hint: 'docs/operate/pool.md: who holds them, and for how long',
-      evidence,
-      tells: { opened: 'db_pool_exhausted', gone: 'db_pool_recovered' },
-    }
-  // A pool closes an old connection when it hands it out, so an idle one may be older; one that was still used is not recycled.
-  if (recycle && oldestUseSeconds !== null && oldestUseSeconds * 1_000 > parseDuration(recycle) + 60_000)
-    yield {
-      key: `recycle ${name}`,
-      level: 'warning',
-      what: `pool ${name} still uses a connection ${formatDuration(oldestUseSeconds * 1_000)} old; its plan closes them after ${recycle}`,
-      hint: 'pool_recycle of the service is not what the plan says, or somebody never gives the connection back',
-      evidence,
-    }
-}

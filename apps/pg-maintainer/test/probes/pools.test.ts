@@ -44,6 +44,30 @@ test.each([
   expect(faults.map(({ level, key, tells }) => `${level} ${key}: ${tells?.opened}, ${tells?.gone}`)).toEqual(expected)
 })
 
+test('a pool that keeps its size at rest and has no overflow is exhausted only when all of it is in use', async () => {
+  const place = await made()
+  const clients = await Promise.all([1, 2].map(() => place.client('core')))
+  const plans = { core: plan(place, { size: 2 }) }
+  const atRest = (await look(place, plans)).faults
+  for (const client of clients) await client.query('BEGIN')
+  const inUse = (await look(place, plans)).faults
+  expect([atRest, inUse.map(({ key }) => key)]).toEqual([[], ['exhausted core']])
+})
+
+test.each([
+  [30, ['overflow core']],
+  [61, []],
+])('what was seen %i seconds ago and is not there now: %j', async (seconds, expected) => {
+  const place = await made()
+  const plans = { core: plan(place, { size: 2 }) }
+  const { result } = await look(place, plans)
+  const [pool] = result.pools as object[]
+  const before = { ...pool, overflowAt: new Date(Date.now() - seconds * 1_000).toISOString() }
+  const last = { at: new Date(), result: { ...result, pools: [before] } }
+  const { faults } = await lookOnce(pools, place.url, { entries: { pools: plans }, last })
+  expect(faults.map(({ key }) => key)).toEqual(expected)
+})
+
 test('a plan of more connections than the server has is found, with the sum', async () => {
   const place = await made()
   const { faults } = await look(place, { core: plan(place, { size: 200 }), vision: plan(place, { size: 20, overflow: 80 }) })
