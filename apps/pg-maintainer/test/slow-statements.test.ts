@@ -1,4 +1,5 @@
 // pg.slow-statements on a real server: each execution is told once, however often and by whomever it is looked at.
+import { pgTarget } from '@dbops/contract/config-file'
 import { until } from '@dbops/testing/until'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import slowStatements from '../src/probes/slow-statements.ts'
@@ -68,6 +69,14 @@ test('our own sessions and idle ones are not slow', async () => {
   const { told } = await read()
   await ours.end()
   await idle.query('ROLLBACK')
+  expect(told).toEqual([])
+})
+
+test('the target says what is slow', async () => {
+  const running = await slow('SELECT pg_sleep(30)')
+  const config = pgTarget.parse({ engine: 'pg', url: place.url, slow: '1m' })
+  const { told } = await lookOnce(slowStatements, place.url, { config, signal: AbortSignal.timeout(20_000) })
+  await running.end()
   expect(told).toEqual([])
 })
 

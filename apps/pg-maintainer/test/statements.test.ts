@@ -184,6 +184,24 @@ test('a role that may not see others has no figures, and says what would mend it
   ])
 })
 
+test('the extension may be in any schema that our role may use', async () => {
+  const elsewhere = await ground(`CREATE SCHEMA core; CREATE SCHEMA "Ops Stats"; CREATE EXTENSION pg_stat_statements SCHEMA "Ops Stats"`)
+  try {
+    const role = await elsewhere.role('GRANT pg_read_all_stats TO %')
+    const refused = await read({ url: elsewhere.as(role) })
+    await elsewhere.sql(refused.faults[0]!.sql!)
+    const { result, faults } = await read({ url: elsewhere.as(role) })
+    expect([refused.faults[0]!.sql, faults, result['reason'], result['role']]).toEqual([
+      `GRANT USAGE ON SCHEMA "Ops Stats" TO ${role}`,
+      [],
+      null,
+      role,
+    ])
+  } finally {
+    await elsewhere.drop()
+  }
+})
+
 test('a database without the extension has no figures, and says what would mend it', async () => {
   const bare = await ground()
   try {

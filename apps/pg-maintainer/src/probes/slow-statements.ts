@@ -1,16 +1,15 @@
-// pg.slow-statements: every execution of a statement that is seen to run longer than a second is told once, as the platform's own services tell theirs.
+// pg.slow-statements: every execution of a statement that is seen to run longer than the target's `slow` is told once, as the platform's own services tell theirs.
+import { parseDuration } from '@dbops/contract/duration'
 import { readSlow, slowReading } from '../statements/slow.ts'
 import { defineProbe } from '../task.ts'
 
-/** The platform's own threshold, in ms. */
-const slow = 1_000
 // Looks at 0, 2.5, 5 and 7.5 s of every ten: what runs for 3.5 s is always seen, what runs for 2 s in four cases of ten.
 const samples = 4
 const pause = 2_500
 
 export default defineProbe({
   name: 'pg.slow-statements',
-  summary: 'Statements that are seen to run longer than 1 s, each execution told once',
+  summary: 'Statements that are seen to run longer than 1 s (`slow` of the target), each execution told once',
   every: '10s',
   timeout: '30s',
   result: slowReading,
@@ -21,5 +20,5 @@ export default defineProbe({
     slow_statements_running: running.length,
   }),
   compat: ({ total }) => ({ core_db_slow_queries_total: total }),
-  look: c => readSlow(c, { slow, samples, pause }),
+  look: c => readSlow(c, { slow: parseDuration(c.config.engine === 'pg' ? c.config.slow : '1s'), samples, pause }),
 })

@@ -8,7 +8,7 @@ const describe = `
          current_setting('pg_stat_statements.max', true)::int AS max,
          current_setting('pg_stat_statements.track', true) AS track,
          current_setting('compute_query_id') AS "queryIds",
-         pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS "seesAll",
+         pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS "seesAll", has_schema_privilege(extnamespace, 'USAGE') AS "mayEnter",
          EXISTS (SELECT FROM pg_stat_activity
                   WHERE usename = current_user AND backend_type = 'client backend' AND application_name NOT LIKE 'dbops:%') AS shared
     FROM (VALUES (1)) one LEFT JOIN pg_extension ON extname = 'pg_stat_statements'`
@@ -33,9 +33,10 @@ export async function usable(pg: Pick<Statements, 'query'>): Promise<Extension |
     track: string | null
     queryIds: string
     seesAll: boolean
+    mayEnter: boolean | null
     shared: boolean
   }>(describe)
-  const { schema, version, role, max, track, queryIds, seesAll, shared } = found!
+  const { schema, version, role, max, track, queryIds, seesAll, mayEnter, shared } = found!
   const fault = (key: string, what: string, sql: string, hint?: string): Fault => ({
     key,
     level: 'warning',
@@ -68,6 +69,12 @@ export async function usable(pg: Pick<Statements, 'query'>): Promise<Extension |
       `${role} sees only its own statements`,
       `GRANT pg_read_all_stats TO ${role}`,
       'pg_monitor has it among others',
+    )
+  if (!mayEnter)
+    return fault(
+      'not allowed',
+      `${role} may not use the schema ${schema} that pg_stat_statements is in`,
+      `GRANT USAGE ON SCHEMA ${schema} TO ${role}`,
     )
   if (track === 'none')
     return fault(

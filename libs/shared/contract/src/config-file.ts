@@ -50,6 +50,7 @@ export const pgTarget = z.strictObject({
   password: secret.optional(),
   tls: tls.optional(),
   disk: size.optional().describe('promised size of its disk, where the server cannot say it (disk_usage_percent)'),
+  slow: duration.default('1s').describe('a statement that runs longer than this is told as db_query_slow'),
   appRole: z.string().min(1).optional().describe('role of the application: row level security is tried as it in restore checks'),
   ...common,
 })
