@@ -1,7 +1,7 @@
 // Drives a task's handlers on a real database and a real store, as the runner does, without ledger and queue.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { ManifestHead } from '@dbops/artifacts/manifest'
 import { openStore } from '@dbops/artifacts/open-store'
 import { type ArtifactWriter, artifactWriter } from '@dbops/artifacts/writer'
@@ -155,6 +155,17 @@ export async function lookOnce(
     await session.close()
   }
 }
+
+/** Every probe of this maintainer, as it finds them by itself, each with the name that its file gives it. */
+export const probesIn = (folder = new URL('../src/probes/', import.meta.url)) =>
+  Promise.all(
+    readdirSync(folder)
+      .filter(file => file.endsWith('.ts'))
+      .map(async file => {
+        const { default: probe } = (await import(new URL(file, folder).href)) as { default: Probe<PostgresVerbs> }
+        return [`pg.${basename(file, '.ts')}`, probe] as const
+      }),
+  )
 
 /** Plan, run, prove. Throws what the handlers throw. */
 export async function carryOut(

@@ -11,7 +11,10 @@ import { until } from '@dbops/testing/until'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import health from '../../src/probes/health.ts'
-import { lookOnce } from '../harness.ts'
+import { lookOnce, probesIn } from '../harness.ts'
+
+// Sampling takes seconds, and is tried elsewhere.
+const probes = (await probesIn()).filter(([name]) => name !== 'pg.slow-statements')
 
 let primary: Server
 let standby: Server
@@ -62,6 +65,10 @@ test('a standby that stands still is behind on both sides, and not any more when
   await below.query('SELECT pg_wal_replay_resume()')
   await until('it has caught up', async () => (await lag(primary)).bytes === 0 && (await lag(standby)).seconds === 0)
   expect(seconds).toBeGreaterThan(0)
+})
+
+test.each(probes)('%s reads a standby', async (_, probe) => {
+  await expect(lookOnce(probe, standby.url)).resolves.toMatchObject({ result: expect.anything() as unknown })
 })
 
 async function lag({ url }: Server) {
