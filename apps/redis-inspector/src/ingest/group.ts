@@ -1,6 +1,6 @@
 // Our consumer group in a stream of the platform: made where reading is to begin, made again where it had come to. The stream itself is never made.
 import { Problem } from '@dbops/contract/failure'
-import { beginIngest, type IngestPlace, ingestPosition, restartIngest } from '@dbops/ledger/ingest'
+import { beginIngest, type IngestPlace, ingestPosition, moveIngest, restartIngest } from '@dbops/ledger/ingest'
 import type { Queryable } from '@dbops/ledger/ledger'
 import type { Log } from '@dbops/runtime/log'
 import type { Commands } from '../task.ts'
@@ -77,6 +77,12 @@ export const groupsOf = async (redis: Commands, stream: string): Promise<Record<
 export async function lowestOpen(redis: Commands, { stream, group }: Place, delivered: string): Promise<string> {
   const [pending, lowest] = await redis.command<[number, string | null]>('XPENDING', stream, group)
   return pending && lowest ? before(lowest) : delivered
+}
+
+/** Brings the recorded position up to what the group has acknowledged. */
+export async function settle(redis: Commands, place: Place, ledger: Queryable): Promise<void> {
+  const found = (await groupsOf(redis, place.stream)).find(one => one['name'] === place.group)
+  if (found) await moveIngest(ledger, place.name, await lowestOpen(redis, place, String(found['last-delivered-id'])))
 }
 
 /** In ms. A reader of ours that lives asks every two seconds. */

@@ -11,9 +11,9 @@ import { redact } from '@dbops/runtime/redact'
 import type { Service } from '@dbops/runtime/service'
 import { openSession } from '../session.ts'
 import type { Commands } from '../task.ts'
-import { ensureGroup, forgetConsumers, lowestOpen, type Place } from './group.ts'
+import { ensureGroup, forgetConsumers, lowestOpen, type Place, settle } from './group.ts'
 import { type Entry, type Read, readEntry, setAside } from './read-entry.ts'
-import { isBefore } from './stream-id.ts'
+import { before, isBefore } from './stream-id.ts'
 
 const batch = 64
 /** In ms. Shorter than the 5 s that a session gives any command. */
@@ -121,22 +121,21 @@ class Taker {
   async take(entries: Entry[], how: 'new' | 'again'): Promise<void> {
     if (!entries.length) return
     const { ledger } = this.service
-    const position = await this.positionAfter(entries, how)
-    let done: Done[]
+    const { stream, group } = this.place
+    const position = how === 'new' ? await this.positionAfter(entries) : null
+    const read = entries.map(entry => readEntry(entry, this.from))
+    let done: Done[] = []
+    let alone = false
     try {
-      done = await ledger.transaction(db =>
-        this.store(
-          db,
-          entries.map(entry => readEntry(entry, this.from)),
-          position,
-        ),
-      )
+      done = await ledger.transaction(db => this.store(db, read, position))
     } catch (error) {
       if (!isDataProblem(error)) throw error
-      done = []
+      alone = true
       for (const entry of entries) done.push(...(await this.takeAlone(entry)))
     }
-    await this.redis.command('XACK', this.place.stream, this.place.group, ...entries.map(([id]) => id))
+    await this.redis.command('XACK', stream, group, ...entries.map(([id]) => id))
+    // What came out of order has moved nothing yet.
+    if (how === 'again' || alone) await settle(this.redis, this.place, ledger)
     this.count(done)
   }
 
@@ -154,32 +153,22 @@ class Taker {
   private async store(db: Queryable, read: Read[], position: string | null): Promise<Done[]> {
     const { name } = this.from
     const kept = read.flatMap(one => (one.outcome === 'kept' ? [one.event] : []))
-    const fresh = kept.length
-      ? await firstTimes(
-          db,
-          `ingest:${name}`,
-          kept.map(({ id }) => id),
-        )
-      : new Set<string>()
+    const ids = kept.map(({ id }) => id)
+    const fresh = ids.length ? await firstTimes(db, `ingest:${name}`, ids) : new Set<string>()
+    const letters = read.flatMap(one => (one.outcome === 'dead_letter' ? [one.letter] : []))
     // Taken out of the set as they come, for what stands twice in one batch.
-    await publish(
-      db,
-      kept.filter(({ id }) => fresh.delete(id)),
-    )
-    await setAsideEntries(
-      db,
-      name,
-      read.flatMap(one => (one.outcome === 'dead_letter' ? [one.letter] : [])),
-    )
+    const first = new Set(kept.filter(({ id }) => fresh.delete(id)))
+    await publish(db, [...first])
+    await setAsideEntries(db, name, letters)
     if (position) await moveIngest(db, name, position)
-    return read
+    return read.map(one => (one.outcome === 'kept' && !first.has(one.event) ? { outcome: 'seen_before' } : one))
   }
 
   /** The last of a new batch, when nothing before it is pending with anybody; else what is below all that is. */
-  private async positionAfter(entries: Entry[], how: 'new' | 'again'): Promise<string> {
+  private async positionAfter(entries: Entry[]): Promise<string> {
     const last = entries.at(-1)![0]
     const open = await lowestOpen(this.redis, this.place, last)
-    return how === 'new' && !isBefore(open, entries[0]![0]) ? last : open
+    return isBefore(open, before(entries[0]![0])) ? open : last
   }
 
   private count(done: Done[]): void {
@@ -194,7 +183,8 @@ class Taker {
     }
   }
 }
-type Done = Read
+/** `seen_before`: it is in the outbox, or was. */
+type Done = Read | { outcome: 'seen_before' }
 
 /** The value cannot be held, whoever asks: classes 22 (data exception) and 54 (a limit of the program). */
 const isDataProblem = (error: unknown): boolean =>
