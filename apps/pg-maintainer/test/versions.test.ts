@@ -12,6 +12,7 @@ import purge from '../src/tasks/purge.ts'
 import refresh from '../src/tasks/refresh-views.ts'
 import vacuum from '../src/tasks/vacuum.ts'
 import { attempt, carryOut, type Ground, ground, lookOnce } from './harness.ts'
+import { checked, stored } from './restore-ground.ts'
 
 const setup = `
   CREATE SCHEMA core;
@@ -89,6 +90,20 @@ describe.runIf(process.env.DBOPS_LONG).each(['16', '18'])('on PostgreSQL %s', ve
     const { facts, proof } = await carryOut(task, tried)
     await tried.close()
     expect([proof.ok, JSON.stringify(facts).length > 50], proof.reason).toEqual([true, true])
+  })
+
+  test('a dump of it is restored into a server of the same version, and found whole', async () => {
+    process.env.PATH = `${dirname(await wheelPostgres(version))}:${path}`
+    const backup = await stored(place, ['core.tenants'])
+    const { facts } = await checked(place, backup)
+    await backup.tried.close()
+    // The wheel has no amcheck, so the pages are the one thing that nobody looked at, and that makes the verdict a partial one.
+    const others = facts.checks.filter(({ name }) => name !== 'corruption')
+    expect([facts.wrong, others.filter(({ outcome }) => outcome !== 'pass'), facts.verdict]).toEqual([
+      ['corruption is not checked: the extension amcheck is not installed beside this maintainer'],
+      [],
+      'partial',
+    ])
   })
 
   test.each(probes)('the probe in %s takes a reading', async file => {
