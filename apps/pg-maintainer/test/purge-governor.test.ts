@@ -7,7 +7,7 @@ import { feelPulse, type Pulse } from '../src/purge/pulse.ts'
 import purge from '../src/tasks/purge.ts'
 import { attempt, carryOut, type Ground, ground } from './harness.ts'
 
-const calm: Felt = { behind: 0, others: 0, connections: 0.1, replicaLag: null, archive: null }
+const calm: Felt = { behind: 0, others: 0, lively: 0, connections: 0.1, replicaLag: null, archive: null }
 
 describe('the size of a batch', () => {
   test.each([0.02, 0.5, 20])('is found within 10 batches where a block takes %d ms', msPerBlock => {
@@ -24,6 +24,7 @@ describe('the size of a batch', () => {
   test.each<[string, Partial<Felt>, object]>([
     ['nobody else works', {}, { size: 400, pause: 0, why: 'free', stop: false }],
     ['others work', { others: 400 }, { size: 50, pause: 50, why: 'busy', stop: false }],
+    ['others have just done something, and how much is not known yet', { others: null, lively: 3 }, { size: 50, pause: 50, why: 'busy' }],
     ['somebody waits for a row of ours', { behind: 1 }, { size: 50, pause: 250, why: 'waiters', stop: false }],
     ['connections are nearly all taken', { connections: 0.95 }, { size: 50, pause: 1_000, why: 'connections', stop: false }],
     ['a standby is behind in time', { replicaLag: { ms: 20_000, bytes: 0 } }, { size: 50, pause: 1_000, why: 'replica', stop: true }],

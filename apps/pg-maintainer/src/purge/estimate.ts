@@ -1,7 +1,7 @@
 // How many rows will go, and by which way: a sample of the table's blocks says how the expired rows lie in it, whatever the statistics say.
 import { escapeLiteral } from 'pg'
 import { quoteTable } from '../table-name.ts'
-import type { Postgres, Statements } from '../task.ts'
+import type { Statements } from '../task.ts'
 import type { Leaf, Subject } from './subject.ts'
 
 export const ways = ['blocks', 'index', 'partition', 'none'] as const
@@ -47,32 +47,21 @@ interface Seen {
   expiredBlocks: number
 }
 
-/** One estimate for each leaf, through sessions with these settings. */
-export async function estimateAll(pg: Postgres, subject: Subject, settings: Record<string, string>): Promise<Estimate[]> {
-  await using reader = await pg.session(settings)
-  await using prover = await pg.session({ ...settings, constraint_exclusion: 'on' })
-  await using planner = await pg.session({ ...settings, ...byIndexOnly })
+/** One estimate for each leaf. `reader` has constraint_exclusion; `planner` may use indexes alone. */
+export async function estimateAll(reader: Statements, planner: Statements, subject: Subject): Promise<Estimate[]> {
   const estimates: Estimate[] = []
-  for (const leaf of subject.leaves) estimates.push(await estimate({ reader, prover, planner }, subject, leaf))
+  for (const leaf of subject.leaves) estimates.push(await estimate(reader, planner, subject, leaf))
   return estimates
 }
 
-interface Asked {
-  reader: Statements
-  /** Proves from bounds what cannot be. */
-  prover: Statements
-  /** Plans with indexes alone. */
-  planner: Statements
-}
-
-async function estimate({ reader, prover, planner }: Asked, subject: Subject, leaf: Leaf): Promise<Estimate> {
+async function estimate(reader: Statements, planner: Statements, subject: Subject, leaf: Leaf): Promise<Estimate> {
   const scan = { blocks: leaf.blocks, index: null }
   const none = { leaf, way: 'none' as const, rows: 0, expired: 0, exact: true, cost: scan, index: null, advised: null }
   if (!leaf.blocks) return { ...none, why: 'the table has no rows' }
   const isPartition = leaf.oid !== subject.table.oid
-  if (isPartition && (await isImpossible(prover, leaf, subject.aged)))
+  if (isPartition && (await isImpossible(reader, leaf, subject.aged)))
     return { ...none, rows: leaf.tuples, exact: false, why: 'by its bounds no row of this partition is past the cut-off' }
-  if (isPartition && !subject.where && (await isImpossible(prover, leaf, isKept(subject))))
+  if (isPartition && !subject.where && (await isImpossible(reader, leaf, isKept(subject))))
     return {
       ...none,
       way: 'partition',
@@ -133,8 +122,8 @@ async function planOf(pg: Statements, statement: string): Promise<Plan> {
 }
 
 /** The planner can prove from bounds and constraints that no row satisfies the condition. */
-async function isImpossible(prover: Statements, leaf: Leaf, condition: string): Promise<boolean> {
-  const plan = await planOf(prover, `SELECT FROM ONLY ${quoteTable(leaf)} WHERE ${condition}`)
+async function isImpossible(reader: Statements, leaf: Leaf, condition: string): Promise<boolean> {
+  const plan = await planOf(reader, `SELECT FROM ONLY ${quoteTable(leaf)} WHERE ${condition}`)
   return plan['Node Type'] === 'Result' && plan['One-Time Filter'] === 'false'
 }
 

@@ -5,6 +5,8 @@ export interface Felt {
   behind: number
   /** Transactions per second of others on the whole server. Null: not known yet. */
   others: number | null
+  /** Sessions of others that did something within the last second: what is known before their transactions are. */
+  lively: number
   /** Of all that the server allows, 0 to 1. */
   connections: number
   /** The slowest standby, ms and bytes. Null: there is none, or it does not say. */
@@ -27,6 +29,7 @@ export interface Step {
 export const target = { free: 200, busy: 25 }
 /** Others work where so many of their transactions end per second; a few are always ours, or a monitor's. */
 const busyFrom = 50
+const livelyFrom = 3
 const limits = { replicaMs: 10_000, replicaBytes: 64 * 2 ** 20, archiveSegments: 32, connections: 0.9 }
 /** Within this factor a size changes from one batch to the next: a single slow commit says little. */
 const stride = 4
@@ -54,7 +57,7 @@ export function governor({ start, least, most }: Range) {
       const overloaded = overload(felt)
       if (overloaded) return { size: set(size / 2), pause: 1_000, why: overloaded, stop: overloaded !== 'connections' }
       if (felt.behind > 0) return { size: set(size / 2), pause: Math.max(100, took * 5), why: 'waiters', stop: false }
-      const busy = felt.others !== null && felt.others >= busyFrom
+      const busy = felt.others === null ? felt.lively >= livelyFrom : felt.others >= busyFrom
       set((size * (busy ? target.busy : target.free)) / Math.max(took, 1))
       return { size, pause: busy ? took : 0, why: busy ? 'busy' : 'free', stop: false }
     },

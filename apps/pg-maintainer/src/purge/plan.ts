@@ -5,7 +5,7 @@ import type { Fault } from '@dbops/contract/task'
 import { escapeIdentifier } from 'pg'
 import { quoteTable, showTable } from '../table-name.ts'
 import type { Postgres } from '../task.ts'
-import { type Estimate, estimateAll } from './estimate.ts'
+import { byIndexOnly, type Estimate, estimateAll } from './estimate.ts'
 import { checkRights, findObstacles, type Obstacles } from './obstacles.ts'
 import { checkMeaning } from './predicate.ts'
 import { findSubject, type Subject } from './subject.ts'
@@ -40,10 +40,11 @@ export async function planPurge(
   const subject = await findSubject(pg, policy, cutOff)
   const byPolicy = await checkRights(pg, subject)
   const settings = { row_security: byPolicy ? 'on' : 'off', statement_timeout: String(countLimit) }
-  await using reader = await pg.session(settings)
+  await using reader = await pg.session({ ...settings, constraint_exclusion: 'on' })
   if (subject.where !== undefined) await checkMeaning(reader, subject.leaves[0] ?? subject.table, subject.where, subject.columns)
   const obstacles = await findObstacles(pg, subject, found)
-  let estimates = await estimateAll(pg, subject, settings)
+  await using planner = await pg.session({ ...settings, ...byIndexOnly })
+  let estimates = await estimateAll(reader, planner, subject)
   // A trigger that sees every deleted row would not see a partition that is emptied.
   if (obstacles.triggers.length)
     estimates = estimates.map(one => (one.way === 'partition' ? { ...one, way: 'blocks', why: 'a trigger sees its rows go' } : one))

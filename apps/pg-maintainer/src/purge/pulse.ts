@@ -5,8 +5,7 @@ import type { Felt } from './governor.ts'
 
 // Who is blocked is asked only of those that wait: the question stops the lock table for a moment.
 const feel = `
-  SELECT (SELECT count(*) FILTER (WHERE CASE WHEN wait_event_type = 'Lock' THEN $1::int = ANY (pg_blocking_pids(pid)) END)::int
-            FROM pg_stat_activity) AS behind,
+  SELECT sessions.behind, sessions.lively,
          (SELECT sum(xact_commit + xact_rollback)::float8 FROM pg_stat_database) AS transactions,
          (SELECT sum(numbackends)::float8 FROM pg_stat_database) / current_setting('max_connections')::float8 AS connections,
          standby.ms AS "replicaMs", standby.bytes AS "replicaBytes", standby.count > 0 AS replicates,
@@ -16,7 +15,11 @@ const feel = `
            (pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') / size.bytes)::float8
            - ('x' || substr(archiver.last_archived_wal, 9, 8))::bit(32)::bigint::float8 * (4294967296 / size.bytes)
            - ('x' || substr(archiver.last_archived_wal, 17, 8))::bit(32)::bigint::float8 END AS "archiveBehind"
-    FROM (SELECT count(*) AS count, (extract(epoch FROM max(replay_lag)) * 1000)::float8 AS ms,
+    FROM (SELECT count(*) FILTER (WHERE CASE WHEN wait_event_type = 'Lock' THEN $1::int = ANY (pg_blocking_pids(pid)) END)::int AS behind,
+                 count(*) FILTER (WHERE backend_type = 'client backend' AND state_change > clock_timestamp() - interval '1 s'
+                                    AND application_name NOT LIKE 'dbops:%')::int AS lively
+            FROM pg_stat_activity) AS sessions,
+         (SELECT count(*) AS count, (extract(epoch FROM max(replay_lag)) * 1000)::float8 AS ms,
                  max(pg_wal_lsn_diff(CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END, replay_lsn))::float8 AS bytes
             FROM pg_stat_replication WHERE state = 'streaming') AS standby,
          pg_stat_archiver AS archiver,
@@ -24,6 +27,7 @@ const feel = `
 
 interface Reading {
   behind: number
+  lively: number
   transactions: number
   connections: number
   replicates: boolean
@@ -51,7 +55,7 @@ export async function feelPulse(pg: Statements, worker: number): Promise<Pulse> 
   const over = new AbortController()
   const counts: { at: number; transactions: number }[] = []
   let worst = 0
-  let last: Felt = { behind: 0, others: null, connections: 0, replicaLag: null, archive: null }
+  let last: Felt = { behind: 0, others: null, lively: 0, connections: 0, replicaLag: null, archive: null }
   const look = async () => {
     const [seen] = (await pg.query<Reading>(feel, [worker])) as [Reading]
     worst = Math.max(worst, seen.behind)
@@ -60,6 +64,7 @@ export async function feelPulse(pg: Statements, worker: number): Promise<Pulse> 
     last = {
       behind: 0,
       others: perSecond(counts),
+      lively: seen.lively,
       connections: seen.connections,
       replicaLag: seen.replicates ? { ms: seen.replicaMs, bytes: seen.replicaBytes } : null,
       archive: seen.archives ? { behind: seen.archiveBehind ?? 0, failing: seen.failing ?? false } : null,
