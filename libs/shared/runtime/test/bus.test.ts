@@ -1,4 +1,5 @@
 // The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
+import type { Envelope } from '@dbops/contract/envelope'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { consume, deadLetters, stream } from '@dbops/runtime/bus'
 import { openLog } from '@dbops/runtime/log'
@@ -76,6 +77,15 @@ test('an event of a type that this version does not know is skipped and counted'
   expect([await redis.exists(deadLetters), await counted('unknown_type')]).toEqual([0, 1])
 })
 
+test('an event that is none of the reader’s business is acknowledged and leaves nothing in the inbox', async () => {
+  const [other, mine] = [event(), event()]
+  for (const each of [other, mine]) await add(each)
+  read('a', undefined, async ({ id }) => id === mine.id)
+  await acknowledged()
+  const { rows } = await ledger.query<{ event: string }>('select event from inbox')
+  expect([await effects(), rows, await counted('passed_by')]).toEqual([[mine.id], [{ event: mine.id }], 1])
+})
+
 test('known data of the wrong shape is set aside', async () => {
   await add({ ...event(), data: { service: 7 } })
   read('a')
@@ -137,7 +147,7 @@ test('a reader that is told to stop stops at once, not after its blocking read',
   expect(performance.now() - began).toBeLessThan(2_000)
 })
 
-function read(name: string, also: () => Promise<void> = async () => undefined) {
+function read(name: string, also: () => Promise<void> = async () => undefined, concerns?: (one: Envelope) => Promise<boolean>) {
   const abort = new AbortController()
   const clients = [blockingRedis(server.url, `reader-${name}`), promptRedis(server.url, `reader-${name}`)] as const
   const done = consume({
@@ -149,6 +159,7 @@ function read(name: string, also: () => Promise<void> = async () => undefined) {
     signal: abort.signal,
     log: openLog('cli', 'test', 'silent'),
     metrics,
+    ...(concerns ? { concerns } : {}),
     handle: async (db, { id }) => {
       await also()
       await db.query('insert into effects values ($1, $2)', [id, name])
