@@ -4,23 +4,21 @@ import type { Colour, Print } from './print.ts'
 import { room } from './runs/start-run.ts'
 import { wrap } from './up/teller.ts'
 
-/** As the task declares its result; one of another version may have less. */
+/** As pg.restore-check declares its result. */
 export interface Report {
   verdict: 'pass' | 'partial' | 'fail'
-  checks: {
-    name: string
-    about: string
-    outcome: string
-    seconds: number
-    faults: string[]
-    faultCount: number
-    reason?: string
-    notes: string[]
-  }[]
+  checks: { name: string; outcome: string; faults: number; seconds: number }[]
+  /** The first faults of each check, and why one was not checked. */
+  wrong: string[]
+  notes: string[]
   mutations: { caught: number; total: number; mutations: { name: string; outcome: string; what: string; by?: string }[] } | null
   versions: { original: string; scratch: string }
+  tables: number
+  rows: number
+  leftOut: string[]
   rpoSeconds: number
   rtoSeconds: number
+  /** Of each phase. */
   seconds: Record<string, number>
   evidence: { file: string }
 }
@@ -29,18 +27,24 @@ const colours: Record<string, Colour> = { pass: 'green', caught: 'green', partia
 const colourOf = (word: string): Colour => colours[word] ?? 'yellow'
 
 export function tellReport(print: Print, report: Report): void {
-  const { verdict, checks, mutations, versions, rpoSeconds, rtoSeconds, seconds, evidence } = report
-  const widest = Math.max(0, ...checks.map(({ name }) => name.length))
+  const { verdict, checks, wrong, notes, mutations, versions, tables, rows, leftOut, rpoSeconds, rtoSeconds, seconds, evidence } = report
+  const list = (colour: Colour | undefined, words: string[]) => {
+    for (const text of words) for (const line of wrap(text, room())) print.line(`  ${colour ? print.colour(colour, line) : line}`)
+  }
   print.line()
   print.line(
-    `verdict ${print.colour(colourOf(verdict), verdict)}: ${checks.length} checks on PostgreSQL ${versions.scratch}, dumped from ${versions.original}`,
+    `verdict ${print.colour(colourOf(verdict), verdict)}: ${checks.length} checks, ${tables} tables, ${rows.toLocaleString('en')} rows, on PostgreSQL ${versions.scratch}`,
   )
-  for (const { name, about, outcome, faults, faultCount, reason, notes } of checks) {
-    print.line(`  ${print.colour(colourOf(outcome), outcome.padEnd(11))}  ${name.padEnd(widest)}  ${print.colour('dim', about)}`)
-    const more = faultCount > faults.length ? [`and ${faultCount - faults.length} more`] : []
-    for (const line of [...(reason ? [reason] : []), ...faults, ...more, ...notes])
-      for (const part of wrap(line, room() - 15)) print.line(`               ${part}`)
-  }
+  for (const { name, outcome, faults, seconds: took } of checks)
+    print.line(
+      `  ${print.colour(colourOf(outcome), outcome.padEnd(11))}  ${name.padEnd(13)}  ${time(took).padStart(6)}${faults ? `  ${faults} faults` : ''}`,
+    )
+  list('red', wrong)
+  list(
+    undefined,
+    leftOut.map(name => `left out: ${name}`),
+  )
+  list('dim', notes)
   if (mutations) {
     print.line()
     print.line(`${mutations.caught} of ${mutations.total} planted faults were seen`)

@@ -205,7 +205,7 @@ test('doctor ends with 1 where a service that must be there is not', async () =>
 test.each([
   ['an unknown task', ['run', 'pg.vacum', '--tables', 'a.b'], 'there is no task "pg.vacum"', 'did you mean "pg.vacuum"?'],
   ['no task', ['run'], 'which task?', './dbops run --help lists them; its name comes first'],
-  ['a missing flag', ['run', 'pg.vacuum'], '--tables is missing', 'for example: ./dbops run pg.vacuum --tables core.event_outbox'],
+  ['a missing flag', ['run', 'pg.dump'], '--dump is missing', expect.stringMatching(/^for example: \.\/dbops run pg\.dump --dump /)],
   [
     'a bad value',
     ['run', 'pg.vacuum', '--tables', 'x'],
@@ -234,11 +234,11 @@ test('the help of a task has its flags, defaults and an example that can be type
   const { stdout } = await anywhere(['run', 'pg.vacuum', '--help'])
   const words = [
     '--tables <table>',
-    'required; again or',
+    '(again or comma-separated)',
     '--no-analyze',
     '(default true)',
     '--dry-run',
-    './dbops run pg.vacuum --tables core.event_outbox --wait',
+    './dbops run pg.vacuum --wait',
   ]
   expect(words.filter(word => !stdout.includes(word))).toEqual([])
 })

@@ -1,13 +1,15 @@
 // The commands on a real line: scheduler, pg-maintainer and relay at work on a real database.
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { saveFindings } from '@dbops/ledger/findings'
 import { type FreshDatabase, freshDatabase } from '@dbops/testing/database'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { start } from './a-command.ts'
+import { main, start } from './a-command.ts'
 import { keysOf, onTheLine, type Said } from './on-the-line.ts'
 
 const guest = `guest_${randomBytes(4).toString('hex')}`
@@ -124,7 +126,7 @@ test('a list that is empty says what to do next', async () => {
 test('runs show tells all about a run, by the end of its id', async () => {
   const [run] = (await dbops(...vacuum, '--wait', '--json')).records
   const said = await dbops('runs', 'show', String(run!['id']).slice(-8), '--json')
-  const more = 'parent params entries attempts worker progress plan policy approval evidence history'.split(' ')
+  const more = 'parent entries attempts worker progress plan policy approval evidence history'.split(' ')
   expect([keysOf(said), said.records[0]?.['id']]).toEqual([[...runKeys, ...more], run!['id']])
 })
 
@@ -182,7 +184,7 @@ test('backups lists what has a manifest, in the promised keys', async () => {
   const said = await dbops('backups', '--target', 'core', '--json')
   const [{ kind, target, verified }] = said.records as [Record<string, unknown>]
   expect([keysOf(said), { kind, target, verified }]).toEqual([
-    'id run target kind name operation store createdAt bytes files verified location'.split(' '),
+    'id run target kind name operation store createdAt bytes files verified verdict location'.split(' '),
     { kind: 'dump', target: 'core', verified: null },
   ])
 })
@@ -276,7 +278,7 @@ test('status is one object of services, targets, queues, streams and next', asyn
     said.records.length,
     keysOf(said),
     services!.map(({ app, ready }) => [app, ready]),
-    targets!.map(({ name }) => name),
+    [...new Set(targets!.map(({ name }) => name))],
     streams!.map(({ name }) => name),
     next!.map(({ schedule }) => schedule),
   ]).toEqual([
@@ -296,17 +298,163 @@ test('status is one object of services, targets, queues, streams and next', asyn
 test('status for people is one screen that begins with the environment', async () => {
   const { stdout } = await dbops('status')
   const titles = stdout.split('\n').filter((text, i, all) => all[i - 1] === '' && text)
-  expect([stdout.split('\n').length < 50, stdout.split('\n')[0], titles.filter(title => title !== 'alerts')]).toEqual([
-    true,
-    'environment: test',
-    ['services', 'targets', 'queues', 'events', 'next'],
+  expect([
+    stdout.split('\n').length < 50,
+    stdout.split('\n')[0],
+    titles.filter(title => title !== 'alerts' && title !== 'findings'),
+  ]).toEqual([true, 'environment: test', ['services', 'targets', 'queues', 'events', 'next']])
+})
+
+test('status --watch is one page on a terminal, and gives it back when it is ended', async () => {
+  const watching = onTerminal(`${process.execPath} ${main} status --watch 0.5`)
+  await until('the page is there twice', () => [...watching.text().matchAll(/NEXT RUNS/g)].length >= 2)
+  watching.interrupt()
+  const code = await watching.ended
+  const text = watching.text()
+  const at = (sequence: string) => text.lastIndexOf(sequence)
+  expect([
+    code,
+    ['NEXT RUNS', 'RUNNING', 'LAST RESULTS', 'NOTIFICATIONS'].every(title => text.includes(title)),
+    at('\u001b[?1049l') > at('\u001b[?1049h'),
+    at('\u001b[?25h') > at('\u001b[?25l'),
+  ]).toEqual([0, true, true, true])
+})
+
+test('a page whose process is killed by SIGTERM gives the terminal back too', async () => {
+  const watching = onTerminal(`${process.execPath} ${main} status --watch & sleep 2; kill -TERM $!; wait $!`)
+  await watching.ended
+  const text = watching.text()
+  expect([text.includes('NEXT RUNS'), text.lastIndexOf('\u001b[?1049l') > text.lastIndexOf('\u001b[?1049h')]).toEqual([true, true])
+})
+
+test('status --watch --json is the object again and again', async () => {
+  const watching = start(['status', '--watch', '0.3', '--json'], { env: line.env })
+  await watching.says(/\n.*\n/)
+  watching.process.kill('SIGINT')
+  const { code, stdout } = await watching.ended
+  const keys = stdout
+    .trim()
+    .split('\n')
+    .map(text => Object.keys(JSON.parse(text) as object).join(' '))
+  expect([code, keys.length >= 2, [...new Set(keys)]]).toEqual([0, true, ['services targets queues streams next']])
+})
+
+test('targets says what is looked after, and targets check what a maintainer found', async () => {
+  const all = await dbops('targets', '--json')
+  const found = await until('the maintainer has looked', async () => {
+    const said = await dbops('targets', 'check', 'core', '--json')
+    return said.records.some(({ what }) => String(what).startsWith('PostgreSQL')) ? said : undefined
+  })
+  const unknown = await dbops('targets', 'check', 'cora')
+  expect([
+    keysOf(all),
+    all.records.map(({ name, engine, state }) => [name, engine, state]),
+    [found.code, keysOf(found)],
+    [unknown.code, unknown.stderr],
+  ]).toEqual([
+    'name engine state since readAt version health error'.split(' '),
+    [
+      ['core', 'pg', 'up'],
+      ['guest', 'pg', 'up'],
+    ],
+    [0, ['area', 'level', 'what', 'hint']],
+    [2, 'dbops: there is no target "cora"\nhint: did you mean "core"?\n'],
   ])
+})
+
+test('probes has the last reading of each, and one whole', async () => {
+  const all = await dbops('probes', '--target', 'core', '--json')
+  const one = await dbops('probes', 'pg.health', '--target', 'core')
+  const unknown = await dbops('probes', 'pg.healt')
+  expect([keysOf(all), all.records.some(({ probe }) => probe === 'pg.health'), one.stdout, [unknown.code, unknown.stderr]]).toEqual([
+    'target probe state since at result error every age'.split(' '),
+    true,
+    expect.stringMatching(/pg\.health of core +ok since [^\n]*; read \d+s ago, every 10s\n.*max connections +\d+/s),
+    [2, 'dbops: there is no probe "pg.healt"\nhint: did you mean "pg.health"?\n'],
+  ])
+})
+
+test('locks shows who waits for whom, as a tree', async () => {
+  const waiting = new Client({ connectionString: core.url, application_name: 'waiter' })
+  await waiting.connect()
+  await owner.query('BEGIN; LOCK TABLE core.users IN ACCESS EXCLUSIVE MODE')
+  const waits = waiting.query('SELECT count(*) FROM core.users')
+  try {
+    const { stdout } = await until('the probe has seen it', async () => {
+      const said = await dbops('locks', '--target', 'core')
+      return said.stdout.includes('session waits') ? said : undefined
+    })
+    expect(stdout).toMatch(
+      /core: 1 session waits .*\n\d+ .*\(idle in transaction\), its transaction open for .*; holds up 1, .*\n[^]*└─ \d+ \S+ "waiter" \(active\) waits .* for AccessShare on core\.users/,
+    )
+  } finally {
+    await owner.query('ROLLBACK')
+    await waits
+    await waiting.end()
+  }
+})
+
+test('a finding is listed, shown with its SQL, acknowledged, and gone when it is not found again', async () => {
+  const source = 'pg.test'
+  const fault = {
+    key: 'x',
+    level: 'error',
+    what: 'a test is planted',
+    hint: 'take it away',
+    sql: 'SELECT 1',
+    evidence: { planted: 1 },
+  } as const
+  await saveFindings(line.ledger, { target: 'core', source }, [fault])
+  const [found] = (await dbops('findings', '--json')).records.filter(one => one['source'] === source)
+  const id = String(found!['id']).slice(-8)
+  const shown = await dbops('findings', 'show', id)
+  const acknowledged = await dbops('findings', 'acknowledge', id, '--note', 'on Sunday')
+  const after = await dbops('findings', 'show', id)
+  await saveFindings(line.ledger, { target: 'core', source }, [])
+  const standing = (await dbops('findings', '--json')).records.filter(one => one['source'] === source)
+  const again = await dbops('findings', 'acknowledge', id)
+  expect([shown.stdout, acknowledged.code, after.stdout, standing, [again.code, again.stderr]]).toEqual([
+    expect.stringMatching(
+      /error +core, by pg\.test +open\n +a test is planted\n +hint: take it away\n\nwhat would mend it[^\n]*\n +SELECT 1\n\nevidence\n +planted +1\n/,
+    ),
+    0,
+    expect.stringMatching(/acknowledged\n[^]*acknowledge by \S+: on Sunday/),
+    [],
+    [4, `dbops: finding ${id} is gone\nhint: there is nothing to know of any more; ./dbops findings lists what stands\n`],
+  ])
+})
+
+test('backups verify restores a backup, prints the lines that do the same, and tells every check', async () => {
+  await dbops('run', 'pg.dump', '--dump', 'users', '--wait')
+  const [backup] = (await dbops('backups', '--json')).records
+  const verified = await dbops('backups', 'verify', String(backup!['id']).slice(-8))
+  const [after] = (await dbops('backups', '--json')).records.filter(one => one['id'] === backup!['id'])
+  expect([verified.code, verified.stdout, after!['verdict'], verified.stderr]).toEqual([
+    0,
+    expect.stringMatching(/restore, without this system\n[^]*pg_restore [^]*verdict pass: \d+ checks[^]*\n +pass +counts [^]*RPO .*, RTO /),
+    'pass',
+    '',
+  ])
+}, 60_000)
+
+test('a run that is waited for says each attempt that failed before the next', async () => {
+  const store = `${line.folder}/store`
+  renameSync(store, `${store}.away`)
+  try {
+    const waiting = start(['run', 'pg.dump', '--dump', 'users', '--wait'], { env: line.env })
+    await until('the failure is said', () => /attempt 1 of \d failed: store "main" .*; again in \d+s\n/.test(waiting.stderr()))
+    const [run] = (await dbops('runs', '--state', 'queued', '--json')).records
+    await dbops('cancel', String(run!['id']).slice(-8))
+    expect((await waiting.ended).code).toBe(1)
+  } finally {
+    renameSync(`${store}.away`, store)
+  }
 })
 
 test('schedules has the next slots of each, in the promised keys', async () => {
   const said = await dbops('schedules', '--json')
   expect([keysOf(said), said.records.map(({ name }) => name), (said.records[0]!['next'] as string[]).length]).toEqual([
-    'name target task operation cron zone enabled next paused last'.split(' '),
+    'name target task operation params cron event debounceMs events zone enabled next paused last'.split(' '),
     ['nightly', 'yearly'],
     5,
   ])
@@ -360,3 +508,17 @@ test('doctor tells what the maintainers found, and ends with 1 for an error', as
   const broken = await dbops('doctor', '--config', '/nonexistent.yaml', '--json')
   expect([keysOf(found), healthy, found.code, broken.code]).toEqual([['area', 'level', 'what', 'hint'], [], 0, 1])
 })
+
+/** A command of the shell on a terminal of 100 columns and 30 lines, by `script` of util-linux. */
+function onTerminal(command: string) {
+  const env = { ...process.env, ...line.env, TERM: 'xterm-256color' }
+  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; ${command}`, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'ignore'] })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
+  return {
+    text: () => text,
+    /** Ctrl-C, as the terminal has it. */
+    interrupt: () => child.stdin.write('\x03'),
+    ended: new Promise<number | null>(resolve => child.once('close', code => resolve(code))),
+  }
+}
