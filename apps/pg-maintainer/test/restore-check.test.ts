@@ -59,7 +59,7 @@ describe('without one of the checks', () => {
       signal,
       tell: () => undefined,
     })
-    found = { manifest, appRole: app, fileFaults: [], ...(await rebuild(scratch, manifest, clock)) }
+    found = { thorough: false, manifest, appRole: app, fileFaults: [], ...(await rebuild(scratch, manifest, clock)) }
   })
   afterAll(() => scratch?.server.stop())
 

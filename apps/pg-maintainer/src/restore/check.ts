@@ -12,6 +12,8 @@ export interface Copy {
   server: { major: number; version: string; data: string; folder: string }
   /** The role of the application, where the target names one. */
   appRole: string | undefined
+  /** With `--mutate` there is time for what is many times slower. */
+  thorough: boolean
   /** Starts a client program, connected to the copy. Refused where it is missing. */
   tool(program: ClientProgram, args: string[]): Promise<Tool>
   /** Files of the backup that are not what their manifest says, found while they were read. */

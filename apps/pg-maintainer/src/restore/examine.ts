@@ -8,7 +8,7 @@ import { type Rebuilt, restoredDatabase } from './rebuild.ts'
 import type { Scratch } from './scratch.ts'
 import { type Report, runCheck, unchecked } from './verdict.ts'
 
-export type Found = Pick<Copy, 'manifest' | 'appRole' | 'fileFaults' | 'viewFaults' | 'leftOut'> & Pick<Rebuilt, 'notRestored'>
+export type Found = Pick<Copy, 'manifest' | 'appRole' | 'fileFaults' | 'viewFaults' | 'leftOut' | 'thorough'> & Pick<Rebuilt, 'notRestored'>
 
 /** In the order of `checks`. Without a restored database only the files are looked at. */
 export async function examine(

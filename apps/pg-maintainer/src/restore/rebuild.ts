@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { failureOf, Refused } from '@dbops/contract/failure'
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import { dumpFile, globalsFile } from '../dump/restore-lines.ts'
-import { quoteTable, showTable } from '../table-name.ts'
+import { quoteTable, showTable, type TableName } from '../table-name.ts'
 import { toolFailed } from '../tool.ts'
 import type { DumpManifest } from './dump-manifest.ts'
 import { restoreGlobals } from './globals.ts'
@@ -19,8 +19,13 @@ import { mostFaults, type Report } from './verdict.ts'
 export const restoredDatabase = 'restored'
 
 const availableExtensions = `SELECT name::text FROM pg_available_extensions`
+const tablesBySize = `
+  SELECT nspname AS schema, relname AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+   WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+   ORDER BY pg_relation_size(c.oid) DESC, 1, 2`
 /** More would not be faster on a machine that does other things too. */
-const mostJobs = 4
+const jobs = Math.min(4, availableParallelism())
 
 export interface Rebuilt {
   /** Undefined when it was restored; else why it was not. */
@@ -114,7 +119,7 @@ async function restoreDump(scratch: Scratch, leftOut: readonly string[]): Promis
   await writeFile(list, `${kept.join('\n')}\n`, { mode: 0o600 })
   const restore = await scratch.tool('pg_restore', [
     '--exit-on-error',
-    `--jobs=${Math.min(mostJobs, availableParallelism())}`,
+    `--jobs=${jobs}`,
     '--no-tablespaces',
     '--no-password',
     `--use-list=${list}`,
@@ -125,9 +130,15 @@ async function restoreDump(scratch: Scratch, leftOut: readonly string[]): Promis
   return { dropped, fault: end.code === 0 ? undefined : toolFailed('pg_restore', end).message }
 }
 
+/** The largest first, several at a time. What the catalogue itself has for statistics is of no interest in a copy. */
 async function analyze(scratch: Scratch): Promise<void> {
-  await using session = await scratch.open(restoredDatabase)
-  await session.execute('ANALYZE')
+  await using first = await scratch.open(restoredDatabase)
+  const waiting = await first.query<TableName>(tablesBySize)
+  const work = async () => {
+    await using session = await scratch.open(restoredDatabase)
+    for (let table = waiting.shift(); table; table = waiting.shift()) await session.execute(`ANALYZE ${quoteTable(table)}`)
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
 }
 
 /** In the order of the manifest, dimensions before facts. Resolves with those that could not be filled, and why. */

@@ -94,6 +94,7 @@ export default defineTask({
     const copy = fileFaults.length ? notRestored('files of the backup are damaged') : await rebuild(scratch, manifest, clock)
     const found: Found = {
       manifest: expectedOf(manifest, copy.leftOut),
+      thorough: c.params.mutate,
       appRole: (c.target.config as PgTarget | null)?.appRole,
       fileFaults,
       ...copy,
