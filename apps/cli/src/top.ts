@@ -39,6 +39,14 @@ export async function top({ options, print, connect }: Context): Promise<void> {
     facts.length ? 'no statement moved in that time' : nothingYet(readings, target),
   )
   if (found.length) print.line(print.colour('dim', '* since the reset of the counters, not within the window'))
+  for (const { target: of, result } of readings)
+    if (result?.['shared'])
+      print.line(
+        print.colour(
+          'dim',
+          `${of}: others work as our role ${String(result['role'])} too, so our own statements stand among theirs; give this system a role of its own`,
+        ),
+      )
   for (const reading of readings) {
     const reason = trouble(reading)
     if (reason) print.line(`${reading.target}: no figures since ${stamp(reading.since)}: ${reason}`)

@@ -31,6 +31,7 @@ beforeAll(async () => {
     since = new Date(at)
   }
   await reading('core', { reason: null, role: 'dbops_maintainer', shared: false })
+  await reading('third', { reason: null, role: 'postgres', shared: true })
   await reading('other', { reason: 'the extension pg_stat_statements is not in this database', role: null, shared: false })
 })
 afterAll(() => close())
@@ -62,8 +63,9 @@ test('people read which window it really is, what is missing in it, and which ta
     code,
     /^core: .* 2 windows, 2,002 calls, 1,400 ms; 100 ms of it nested \(--nested\); 50 ms of our own apart \(--own\)$/m.test(stdout),
     /^ {2}window incomplete \(until .*\): all counters began anew$/m.test(stdout),
+    /^third: others work as our role postgres too, /m.test(stdout),
     /^other: no figures since .*: the extension pg_stat_statements is not in this database$/m.test(stdout),
-  ]).toEqual([0, true, true, true])
+  ]).toEqual([0, true, true, true, true])
 })
 
 const cost = (calls: number, totalMs: number): Counters => ({ calls, totalMs, rows: calls, hit: 0, read: 0, dirtied: 0, temp: 0, wal: 0 })
