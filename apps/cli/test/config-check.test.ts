@@ -31,6 +31,12 @@ test('a right one says its environment first, and when its schedules are due, in
   ])
 })
 
+test('a schedule that runs for an event says which, and what it waits for after the first', async () => {
+  const text = right.replace('cron: "30 2 * * *"', 'event: data_registered, debounce: 30s')
+  const { stdout } = await dbops(['config', 'check', file('event.yaml', text)])
+  expect(stdout).toContain('when data_registered comes, 30s after the first\n')
+})
+
 test('in JSON it is one object, with five slots of each schedule that is on', async () => {
   const { stdout } = await dbops(['config', 'check', file('right.yaml', right), '--json'])
   const at = expect.stringMatching(/^\d{4}-\d\d-\d\dT17:30:00\.000Z$/) as string
