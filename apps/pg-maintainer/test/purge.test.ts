@@ -226,6 +226,22 @@ describe('pg.purge', () => {
         { ok: false, reason: '1 row of core.outbox past the cut-off is held by nobody' },
       ])
     })
+
+    test('a trigger that keeps rows from going: no batch is tried for ever, and the proof says no', async () => {
+      const place = await made(`
+        CREATE SCHEMA core;
+        CREATE TABLE core.outbox (status text, published_at timestamptz, note text DEFAULT repeat('x', 1000));
+        INSERT INTO core.outbox SELECT 'PUBLISHED', '2026-01-01Z' FROM generate_series(1, 500);
+        INSERT INTO core.outbox SELECT 'PENDING', '2026-01-01Z' FROM generate_series(1, 9000);
+        CREATE INDEX ON core.outbox (published_at) WHERE status = 'PUBLISHED'; ANALYZE core.outbox;
+        CREATE FUNCTION core.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER kept BEFORE DELETE ON core.outbox FOR EACH ROW EXECUTE FUNCTION core.keep();`)
+      const { facts, proof } = await once(purge, place.url, policy())
+      expect([facts, proof]).toMatchObject([
+        { way: 'index', deleted: 0, left: 500, locked: 0 },
+        { ok: false, reason: '500 rows of core.outbox past the cut-off are held by nobody' },
+      ])
+    })
   })
 
   describe('after an attempt that was killed', () => {

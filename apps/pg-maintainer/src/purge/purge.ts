@@ -50,6 +50,7 @@ export async function purgeLeaves(c: Purging, plan: PurgePlan) {
     if (leaf.oid < place.table || (estimate.way === 'none' && !isResumed)) continue
     if (!isResumed) Object.assign(place, { table: leaf.oid, pass: 1, way: estimate.way, next: begin[wayOf(estimate.way)] })
     if (place.way === 'partition') {
+      if (isResumed && place.next === null) continue
       await c.guard()
       if (await emptyPartition(c.pg, leaf)) {
         Object.assign(place, { next: null, emptied: place.emptied + 1, rowsAbout: place.rowsAbout + estimate.expired })
@@ -66,9 +67,9 @@ export async function purgeLeaves(c: Purging, plan: PurgePlan) {
     const { worker } = await sweeps.of(wayOf(place.way))
     const held = await lockedIn(worker, plan.subject, leaf, remains)
     holders.push(...held.holders)
+    // Kept with the first batch of the next table: whoever resumes before that looks at this one again.
     place.left += remains.left
     place.locked += held.locked
-    await c.save(place)
   }
   return {
     place,
