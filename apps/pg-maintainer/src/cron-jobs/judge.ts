@@ -15,7 +15,7 @@ export interface CronJob {
   lastStart: Date | null
 }
 
-/** What this system does by itself on the target: verb → table (`schema.name`) → who does it (`purges.outbox`). No table: every one. */
+/** What this system does by itself on the target: verb → table (`schema.name`) → who does it (`schedules.purge-outbox`). No table: every one. */
 export type Doings = Record<'delete' | 'vacuum' | 'analyze' | 'refresh', Map<string, string>>
 export const everyTable = '*'
 

@@ -44,7 +44,12 @@ const waits = `
          coalesce(extract(epoch FROM clock_timestamp() - waitstart), 0)::float8 AS seconds,
          replace(mode, 'Lock', '') AS mode,
          coalesce((SELECT format('%s.%s', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = relation),
-                  CASE locktype WHEN 'transactionid' THEN 'the end of a transaction that changed the same row' WHEN 'tuple' THEN 'a row' ELSE locktype END) AS "on"
+                  CASE locktype
+                    WHEN 'transactionid' THEN 'the end of a transaction that changed the same row'
+                    WHEN 'tuple' THEN 'a row'
+                    WHEN 'virtualxid' THEN 'the end of an older transaction'
+                    WHEN 'advisory' THEN 'an advisory lock'
+                    ELSE locktype END) AS "on"
     FROM asked`
 const countWaits = `
   SELECT count(DISTINCT l.pid)::int AS waiting

@@ -42,7 +42,7 @@ export default defineProbe({
   async look(c) {
     if (c.config.engine !== 'pg') throw new Error('pg.cron-jobs looks at PostgreSQL targets')
     const { jobs, database, complete, runs, reason } = await readCron(c.pg, { target: c.target, config: c.config, signal: c.signal })
-    const doings = doingsOf(c.entries, c.target)
+    const doings = doingsOf(c.entries)
     // Jobs of other databases are other targets'; in pg_cron's own database stand also those that were meant for this one and forgot to say so.
     const mine = jobs.filter(job => job.database === c.pg.database || job.database === database)
     for (const job of mine) for (const fault of judgeJob(job, doings, c.pg.database)) c.find(fault)
@@ -71,16 +71,19 @@ const shown = ({ command, lastStart, ...job }: CronJob) => ({
   lastStart: lastStart?.toISOString() ?? null,
 })
 
-/** Which tables this system deletes from, vacuums, analyzes and refreshes by itself. */
-function doingsOf({ purges, views, schedules }: Look<unknown>['entries'], target: string): Doings {
+/** Which tables this system deletes from, vacuums, analyzes and refreshes by its schedules. */
+function doingsOf({ purges, views, schedules }: Look<unknown>['entries']): Doings {
   const doings: Doings = { delete: new Map(), vacuum: new Map(), analyze: new Map(), refresh: new Map() }
-  for (const [name, { table }] of Object.entries(purges)) doings.delete.set(table, `purges.${name}`)
-  for (const [name, { members }] of Object.entries(views)) for (const member of members) doings.refresh.set(member, `views.${name}`)
   for (const [name, { task, params, enabled }] of Object.entries(schedules)) {
-    const verb = task === 'pg.vacuum' ? 'vacuum' : task === 'pg.analyze' ? 'analyze' : undefined
-    if (!verb || !enabled) continue
-    const tables = Array.isArray(params.tables) && params.tables.length ? (params.tables as string[]) : [everyTable]
-    for (const table of tables) doings[verb].set(table, `schedules.${name} on ${target}`)
+    if (!enabled) continue
+    const by = `schedules.${name}`
+    const listed = Array.isArray(params.tables) && params.tables.length ? (params.tables as string[]) : [everyTable]
+    const purge = purges[String(params.policy)]
+    const view = views[String(params.group)]
+    if (task === 'pg.vacuum') for (const table of listed) doings.vacuum.set(table, by)
+    if (task === 'pg.analyze') for (const table of listed) doings.analyze.set(table, by)
+    if (task === 'pg.purge' && purge) doings.delete.set(purge.table, by)
+    if (task === 'pg.refresh-views' && view) for (const member of view.members) doings.refresh.set(member, by)
   }
   return doings
 }

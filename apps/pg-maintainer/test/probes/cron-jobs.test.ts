@@ -3,6 +3,7 @@ import { configFile } from '@dbops/contract/config-file'
 import { findOrInstall } from '@dbops/servers/install'
 import { databaseUrl, startPostgres } from '@dbops/servers/postgres'
 import type { Server } from '@dbops/servers/resolve'
+import { until } from '@dbops/testing/until'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { parseStatement, splitStatements } from '../../src/cron-jobs/statements.ts'
 import cronJobs from '../../src/probes/cron-jobs.ts'
@@ -22,7 +23,11 @@ const { purges, views, schedules } = configFile.parse({
     'outbox-published': { target: 'core', table: 'core.event_outbox', where: `status = 'PUBLISHED'`, by: 'published_at', age: '7d' },
   },
   views: { vision: { target: 'core', members: ['vision.mv_business_fact', 'vision.dim_org'] } },
-  schedules: { vacuum: { task: 'pg.vacuum', target: 'core', cron: '30 2 * * *', params: { tables: ['core.event_outbox'] } } },
+  schedules: {
+    vacuum: { task: 'pg.vacuum', target: 'core', cron: '30 2 * * *', params: { tables: ['core.event_outbox'] } },
+    purge: { task: 'pg.purge', cron: '0 2 * * *', params: { policy: 'outbox-published' } },
+    refresh: { task: 'pg.refresh-views', event: 'data_registered', params: { group: 'vision' } },
+  },
 })
 
 // The jobs of the platform's own document, word for word.
@@ -40,7 +45,7 @@ describe.skipIf(missing)('a server with pg_cron', () => {
   let server: Server
   let home: Ground
   beforeAll(async () => {
-    server = await startPostgres({ version: '15', settings: { shared_preload_libraries: 'pg_cron', 'cron.launch_active_jobs': 'off' } })
+    server = await startPostgres({ version: '15', settings: { shared_preload_libraries: 'pg_cron', 'cron.use_background_workers': 'on' } })
     home = await ground('CREATE SCHEMA core; CREATE EXTENSION pg_cron', {
       url: server.url,
       name: 'postgres',
@@ -80,7 +85,7 @@ describe.skipIf(missing)('a server with pg_cron', () => {
     const { faults } = await look()
     await home.sql(faults[0]!.sql!)
     expect([faults.map(({ what }) => what.replace(/job \d+/, 'job N')), await keys()]).toEqual([
-      [`pg_cron's job N "old" does what this system does too: delete of core.event_outbox (purges.outbox-published); both run`],
+      [`pg_cron's job N "old" does what this system does too: delete of core.event_outbox (schedules.purge); both run`],
       [],
     ])
   })
@@ -96,6 +101,17 @@ describe.skipIf(missing)('a server with pg_cron', () => {
       `error: pg_cron's job N "fails" failed at its last run: ERROR:  division by zero`,
     ])
   })
+
+  test.runIf(process.env['DBOPS_LONG'])(
+    'tells a job that has really failed, within two minutes',
+    async () => {
+      await home.sql(`SELECT cron.schedule('fails', '* * * * *', 'SELECT 1/0')`)
+      const faults = async () => (await look()).faults
+      await until('it has failed', async () => (await faults()).length, { within: 130_000, every: 1_000 })
+      expect(await faults()).toMatchObject([{ level: 'error', what: expect.stringContaining('division by zero') as string }])
+    },
+    150_000,
+  )
 
   test('says nothing of a job that is switched off, nor of one that another database runs', async () => {
     await home.sql(`

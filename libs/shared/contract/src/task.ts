@@ -243,7 +243,7 @@ export interface Look<Result> {
   readonly target: string
   /** The entry of the configuration, its secrets unopened. */
   readonly config: Target
-  /** Entries of these sections that are of this target; of schedules those that name it by themselves. */
+  /** Entries of these sections that are of this target; of schedules also those whose named entry is. */
   readonly entries: Pick<ConfigFile, 'pools' | 'views' | 'purges' | 'dumps' | 'ingest' | 'schedules'>
   readonly environment: string
   readonly installation: string

@@ -1,5 +1,6 @@
 // Takes the readings of an engine's probes: once per target, however many replicas there are, and an event only when a state changes.
-import type { ConfigFile } from '@dbops/contract/config-file'
+import { taskNamed } from '@dbops/catalog/catalog'
+import type { ConfigFile, Schedule } from '@dbops/contract/config-file'
 import { parseDuration } from '@dbops/contract/duration'
 import type { Envelope } from '@dbops/contract/envelope'
 import { failureOf } from '@dbops/contract/failure'
@@ -12,13 +13,15 @@ import { publish } from '@dbops/ledger/outbox'
 import { lastReading, type Reading, saveReading } from '@dbops/ledger/probes'
 import type { EngineDriver, OpenTarget, Session } from './engine.ts'
 import { findingEvent } from './finding-event.ts'
+import { resolveParams, resolveTargets } from './params.ts'
 import { redact, redactAll } from './redact.ts'
 import type { Service } from './service.ts'
 
 export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, probes: Probe<Verbs>[], targets: OpenTarget[]): void {
+  const entries = targets.map(({ name }) => entriesOf(service.config, name))
   for (const probe of probes) {
     const every = parseDuration(probe.every)
-    for (const target of targets) {
+    for (const [index, target] of targets.entries()) {
       const gauges = new Gauges(service, { engine: driver.engine, target: target.name })
       service.loop({
         name: `probe ${probe.name} ${target.name}`,
@@ -28,7 +31,7 @@ export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, 
         turn: async () => {
           // Longer than the interval, so that the holder keeps it from reading to reading.
           if (await hold(service.ledger, `probe:${target.name}:${probe.name}`, service.name, every * 2))
-            await read(service, driver, probe, target, gauges)
+            await read(service, driver, probe, target, entries[index]!, gauges)
           else gauges.clear()
         },
       })
@@ -75,6 +78,7 @@ async function read<Verbs>(
   driver: EngineDriver<Verbs>,
   probe: Probe<Verbs>,
   target: OpenTarget,
+  entries: Entries,
   gauges: Gauges,
 ): Promise<void> {
   const { ledger } = service
@@ -89,7 +93,7 @@ async function read<Verbs>(
     const look: Look<Record<string, unknown>> = {
       target: target.name,
       config: target.config,
-      entries: entriesOf(service.config, target.name),
+      entries,
       environment: target.environment,
       installation: ledger.installation,
       signal,
@@ -170,12 +174,20 @@ async function save<Verbs>(
   return changed
 }
 
-function entriesOf(config: ConfigFile, target: string): Look<unknown>['entries'] {
+type Entries = Look<unknown>['entries']
+
+function entriesOf(config: ConfigFile, target: string): Entries {
   const mine = <T extends { target: string }>(section: Record<string, T>): Record<string, T> =>
     Object.fromEntries(Object.entries(section).filter(([, entry]) => entry.target === target))
-  const schedules = Object.fromEntries(
-    Object.entries(config.schedules).filter(([, { target: one, targets }]) => one === target || targets?.includes(target)),
-  )
   const { pools, views, purges, dumps, ingest } = config
+  const schedules = Object.fromEntries(Object.entries(config.schedules).filter(([, schedule]) => worksOn(schedule, target, config)))
   return { pools: mine(pools), views: mine(views), purges: mine(purges), dumps: mine(dumps), ingest: mine(ingest), schedules }
+}
+
+/** By its own words, or by the entry that a parameter names. */
+function worksOn({ task: name, params, target: one, targets }: Schedule, target: string, config: ConfigFile): boolean {
+  const task = taskNamed(name)
+  if (!task) return false
+  const { target: carried } = resolveParams(task, params, config)
+  return resolveTargets(task, targets ?? (one === undefined ? [] : [one]), carried, config).targets.includes(target)
 }

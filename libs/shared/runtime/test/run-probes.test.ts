@@ -163,9 +163,9 @@ describe('a reading', () => {
       pools: ['core'],
       views: [],
       purges: [],
-      dumps: [],
+      dumps: ['metadata'],
       ingest: [],
-      schedules: ['here', 'both'],
+      schedules: ['here', 'both', 'dump'],
     })
   })
 })
@@ -236,11 +236,14 @@ function reader({ name = 'pg.sizes', compat = true, isDown = false }: { name?: s
   const schedule = { task: 'pg.vacuum', cron: '0 3 * * *' }
   const config = configFile.parse({
     metrics: { compat },
+    targets: { core: { engine: 'pg' }, other: { engine: 'pg' } },
+    dumps: { metadata: { target: 'core', data: ['core.t'], stores: ['main'] } },
     pools: { core: { target: 'core', match: {}, size: 1 }, other: { target: 'other', match: {}, size: 1 } },
     schedules: {
       here: { ...schedule, target: 'core' },
       both: { ...schedule, targets: ['other', 'core'] },
       there: { ...schedule, target: 'other' },
+      dump: { task: 'pg.dump', cron: '0 4 * * *', params: { dump: 'metadata' } },
     },
   })
   const quiet = () => undefined
