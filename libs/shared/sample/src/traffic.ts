@@ -86,7 +86,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
     ? keepOn(service('core-api'), async db => {
         const tenant = chance.one(await people.tenants(db))
         const began = performance.now()
-        await asTenant(db, tenant.id, () => db.query(report, [1.5, 'closed']))
+        await asTenant(db, tenant.id, () => db.query(report, [3, 'closed']))
         counts.slow++
         const slow = { duration_ms: Math.round(performance.now() - began), query: report, params_count: 2 }
         await redis.xadd(
