@@ -45,7 +45,7 @@ test('a Redis that goes and comes back is one failure and one recovery, however 
     await line!.events(),
     gauges.filter(Boolean),
     down.filter(Boolean),
-    (await listReadings(line!.ledger)).map(({ target, probe, state, error }) => [target, probe, state, error]),
+    (await health()).map(({ target, probe, state, error }) => [target, probe, state, error]),
   ]).toEqual([
     ['redis_connection_failed', 'redis_connection_recovered'],
     ['dbops_redis_memory_max_bytes=67108864,dbops_target_up=1'],
@@ -65,11 +65,12 @@ async function startPlatform(port?: number): Promise<number> {
   return Number(new URL(platform.url).port)
 }
 
-const lastReading = async () => (await listReadings(line!.ledger))[0]!.at
+const health = async () => (await listReadings(line!.ledger)).filter(({ probe }) => probe === 'redis.health')
+const lastReading = async () => (await health())[0]!.at
 
 /** Waits for a reading of this state, later than `after`. */
 const reading = (state: 'ok' | 'failed', after = new Date(0)) =>
-  until(`a reading that is ${state}`, async () => (await listReadings(line!.ledger)).some(r => r.state === state && r.at > after), {
+  until(`a reading that is ${state}`, async () => (await health()).some(r => r.state === state && r.at > after), {
     within: 25_000,
   })
 
