@@ -247,6 +247,7 @@ test('a job that nobody claimed is offered again, once per period', async () => 
 })
 
 test('a pass of the reaper that comes late lets everybody rest for a lease', async () => {
+  await ledger.query('update reaper set passed_at = clock_timestamp(), rest_until = now()')
   await reaperRests(ledger, 5_000, 30_000)
   const inTime = await reaperRests(ledger, 5_000, 30_000)
   await ledger.query(`update reaper set passed_at = now() - interval '11 seconds'`)
