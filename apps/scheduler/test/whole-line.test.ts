@@ -238,8 +238,8 @@ describe('slots', () => {
   })
 })
 
-/** All events but what probes find on the target. */
-const told = async () => (await line.events()).filter(event => !event.startsWith('finding_'))
+/** All events but those of probes and their findings. */
+const told = async () => (await line.events()).filter(event => !/^(finding|probe)_/.test(event))
 
 async function begin(more = ''): Promise<void> {
   line = await startLine(
