@@ -62,7 +62,7 @@ describe('pg.analyze', () => {
     const tried = await attempt(analyze, url, named('core.cases'))
     const { tables } = (await analyze.run(tried.c)) as { tables: object[] }
     const later = tables.map(one => ({ ...one, startedAt: new Date(Date.now() + 60_000).toISOString() }))
-    const proof = await analyze.prove!(tried.c, { tables: later })
+    const proof = await analyze.prove!(tried.c, { tables: later, left: 0 })
     await tried.close()
     expect(proof).toMatchObject({ ok: false, reason: expect.stringContaining('core.cases: last_analyze did not move') as string })
   })
@@ -169,9 +169,17 @@ describe('pg.analyze without a list', () => {
   test('does not believe an empty answer: its proof looks for itself', async () => {
     const { url } = await made(`${cases}; UPDATE core.cases SET note = 'y'`)
     const tried = await attempt(analyze, url)
-    const proof = await analyze.prove!(tried.c, { tables: [] })
+    const proof = await analyze.prove!(tried.c, { tables: [], left: 0 })
     await tried.close()
     expect(proof).toMatchObject({ ok: false, reason: 'no table was analyzed, and these need it: core.cases' })
+  })
+
+  test('takes five hundred in one run, and says how many are left', async () => {
+    const { url, sql } = await made('CREATE TABLE core.first (id int)')
+    await sql(`DO $$ BEGIN FOR n IN 1..520 LOOP EXECUTE format('CREATE TABLE core.t%s AS SELECT 1 AS id', n); END LOOP; END $$`)
+    await sql(`SELECT pg_stat_force_next_flush()`)
+    const { facts, proof } = await once(analyze, url)
+    expect([tablesOf({ facts }).length, facts.left, proof.ok]).toEqual([500, 20, true])
   })
 
   test('plans for thousands of tables in one query', async () => {

@@ -77,7 +77,7 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
           frozen: false,
           holders: [],
         }
-        return { tables: [table], analyzed: [] }
+        return { tables: [table], analyzed: [], left: 0 }
       }),
   },
   'pg.analyze': {
@@ -85,7 +85,7 @@ const trials: Record<string, Trial<PostgresVerbs>> = {
       untouched('pg.analyze', { params: { tables: ['core.tenants'] } }, async place => {
         const [{ oid }] = (await place.sql<{ oid: number }>(`SELECT 'core.tenants'::regclass::oid AS oid`)) as [{ oid: number }]
         const begun = { startedAt: new Date(0).toISOString(), seconds: 0 }
-        return { tables: [{ table: 'core.tenants', oid, why: null, ...begun, changedBefore: 100, rowsBefore: 0, rowsAfter: 100 }] }
+        return { tables: [{ table: 'core.tenants', oid, why: null, ...begun, changedBefore: 100, rowsBefore: 0, rowsAfter: 100 }], left: 0 }
       }),
   },
   'pg.purge': {

@@ -73,6 +73,7 @@ describe('pg.vacuum', () => {
     const later = {
       tables: (facts.tables as object[]).map(one => ({ ...one, startedAt: new Date(Date.now() + 60_000).toISOString() })),
       analyzed: [],
+      left: 0,
     }
     const proof = await vacuum.prove!(tried.c, later)
     await tried.close()

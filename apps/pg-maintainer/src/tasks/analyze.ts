@@ -31,7 +31,11 @@ export default defineTask({
       .optional()
       .describe('of a partitioned one its partitions as well; left out: whatever needs it, by changed rows, the stalest first'),
   }),
-  result: z.strictObject({ tables: z.array(analyzed) }),
+  result: z.strictObject({
+    tables: z.array(analyzed),
+    /** How many more need it: one run takes the stalest, at most 500. */
+    left: z.int(),
+  }),
   lane: 'heavy',
   // ANALYZE and VACUUM of one table shut each other out, so they share a lock.
   locks: { shared: ['target'], exclusive: ['vacuum'] },
@@ -41,7 +45,7 @@ export default defineTask({
   emits: { succeeded: 'analyze_completed', failed: 'analyze_failed' },
 
   async plan(c) {
-    const { tables, outOfReach } = await choose(c.pg, c.params.tables)
+    const { tables, outOfReach, left } = await choose(c.pg, c.params.tables)
     return {
       tables: tables.map(one => ({
         table: showTable(one),
@@ -53,6 +57,7 @@ export default defineTask({
         lastAnalyze: one.lastAnalyze,
       })),
       notOurs: outOfReach.map(showTable),
+      left,
     }
   },
 
@@ -83,7 +88,7 @@ export default defineTask({
       c.pg,
       done.map(({ oid }) => oid),
     )
-    return { tables: done.map(fact => ({ ...fact, rowsAfter: after.get(fact.oid)?.rows ?? 0 })) }
+    return { tables: done.map(fact => ({ ...fact, rowsAfter: after.get(fact.oid)?.rows ?? 0 })), left: todo.left }
   },
 
   async prove(c, { tables }) {
@@ -112,12 +117,18 @@ interface Choice {
   tables: Statistics[]
   /** Tables that need it and that our role may not analyze. */
   outOfReach: Statistics[]
+  /** How many more need it than one run takes. */
+  left: number
 }
 
+/** What a run reports of each table goes into the ledger and into events. */
+const mostTables = 500
+
 async function choose(pg: Statements, names: readonly string[] | undefined): Promise<Choice> {
-  if (names) return { tables: await namedTables(pg, names), outOfReach: [] }
+  if (names) return { tables: await namedTables(pg, names), outOfReach: [], left: 0 }
   const needy = await needyTables(pg)
-  return { tables: needy.filter(({ ours }) => ours), outOfReach: needy.filter(({ ours }) => !ours) }
+  const [mine, theirs] = [needy.filter(({ ours }) => ours), needy.filter(({ ours }) => !ours)]
+  return { tables: mine.slice(0, mostTables), outOfReach: theirs.slice(0, mostTables), left: Math.max(0, mine.length - mostTables) }
 }
 
 const notOurs = (table: Statistics): Fault => ({

@@ -65,7 +65,12 @@ export default defineTask({
       .describe('partitioned ones are taken apart; left out: whatever needs it, by dead rows, new rows and age, the most urgent first'),
     analyze: z.boolean().default(true).describe('gather statistics as well'),
   }),
-  result: z.strictObject({ tables: z.array(vacuumed), analyzed: z.array(z.string()) }),
+  result: z.strictObject({
+    tables: z.array(vacuumed),
+    analyzed: z.array(z.string()),
+    /** How many more need it: one run takes the most urgent, at most 500. */
+    left: z.int(),
+  }),
   lane: 'heavy',
   // One vacuum per target at a time: lists of tables may overlap, and two vacuums compete for the same disk.
   locks: { shared: ['target'], exclusive: ['vacuum'] },
@@ -75,7 +80,7 @@ export default defineTask({
   emits: { succeeded: 'vacuum_completed', failed: 'vacuum_failed' },
 
   async plan(c) {
-    const { tables, parents, foreign, outOfReach } = await choose(c.pg, c.params.tables)
+    const { tables, parents, foreign, outOfReach, left } = await choose(c.pg, c.params.tables)
     return {
       tables: tables.map(one => ({
         table: showTable(one),
@@ -91,6 +96,7 @@ export default defineTask({
       analyze: c.params.analyze ? parents.map(showTable) : [],
       notHere: foreign,
       notOurs: outOfReach.map(showTable),
+      left,
     }
   },
 
@@ -129,7 +135,7 @@ export default defineTask({
     c.progress(todo.tables.length, todo.tables.length, 'tables')
     if (skipped.length) throw notDone('vacuum', skipped)
     if (locked.length) throw locked[0]
-    return { tables: done, analyzed }
+    return { tables: done, analyzed, left: todo.left }
   },
 
   async prove(c, facts) {
@@ -167,13 +173,20 @@ export default defineTask({
 interface Choice extends Survey {
   /** Tables that need a vacuum which our role may not give them. */
   outOfReach: Measure[]
+  /** How many more need it than one run takes. */
+  left: number
 }
+
+/** What a run reports of each table goes into the ledger and into events. */
+const mostTables = 500
 
 /** The named tables, or all that need it: the most urgent first. */
 async function choose(pg: Statements, names: readonly string[] | undefined): Promise<Choice> {
-  if (names) return { ...(await survey(pg, names)), outOfReach: [] }
+  if (names) return { ...(await survey(pg, names)), outOfReach: [], left: 0 }
   const needy = (await measureAllNeedy(pg, freezeShare)).toSorted(byUrgency)
-  return { tables: needy.filter(({ ours }) => ours), outOfReach: needy.filter(({ ours }) => !ours), parents: [], foreign: [] }
+  const [mine, theirs] = [needy.filter(({ ours }) => ours), needy.filter(({ ours }) => !ours)]
+  const left = Math.max(0, mine.length - mostTables)
+  return { tables: mine.slice(0, mostTables), outOfReach: theirs.slice(0, mostTables), left, parents: [], foreign: [] }
 }
 
 const notOurs = (table: Measure): Fault => ({
