@@ -19,7 +19,7 @@ export default defineProbe({
     /** The oldest first, at most 20. */
     databases: z.array(ages),
     /** Of this database, with their TOAST. */
-    tables: z.array(z.strictObject({ table: z.string(), xids: z.int(), bytes: z.int() })),
+    tables: z.array(z.strictObject({ table: z.string(), xids: z.int(), multixacts: z.int(), bytes: z.int() })),
     /** Transactions that are left in the oldest database. */
     left: z.int().nullable(),
     holders: z.array(z.strictObject({ who: z.string(), age: z.int() })),
@@ -41,7 +41,7 @@ export default defineProbe({
     return {
       freezeMaxAge,
       databases: databases.slice(0, most),
-      tables: tables.map(({ schema, name, xids, bytes }) => ({ table: showTable({ schema, name }), xids, bytes })),
+      tables: tables.map(({ schema, name, ...age }) => ({ table: showTable({ schema, name }), ...age })),
       left: databases.length ? stopsAt - Math.max(...databases.map(({ xids, multixacts }) => Math.max(xids, multixacts))) : null,
       holders: holders.slice(0, 5).map(holder => ({ who: describeHolder(holder).who, age: holder.age })),
     }

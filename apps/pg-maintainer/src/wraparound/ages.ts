@@ -12,6 +12,7 @@ export interface TableAge {
   schema: string
   name: string
   xids: number
+  multixacts: number
   bytes: number
 }
 
@@ -20,12 +21,19 @@ const databases = `
   SELECT datname AS name, age(datfrozenxid)::float8 AS xids, mxid_age(datminmxid)::float8 AS multixacts
     FROM pg_database
    ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC`
+// A table is as old as the older of itself and its TOAST; sizes only of the ten that are shown.
 const tables = `
-  SELECT nspname AS schema, c.relname AS name, greatest(age(c.relfrozenxid), age(t.relfrozenxid))::float8 AS xids, pg_table_size(c.oid)::float8 AS bytes
-    FROM (SELECT * FROM pg_class WHERE relkind IN ('r', 'm') ORDER BY age(relfrozenxid) DESC LIMIT 10) AS c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
-   ORDER BY xids DESC`
+  SELECT nspname AS schema, name, xids, multixacts, pg_table_size(oldest.oid)::float8 AS bytes
+    FROM (SELECT c.oid, c.relnamespace, c.relname AS name,
+                 greatest(age(c.relfrozenxid), age(t.relfrozenxid))::float8 AS xids,
+                 greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid))::float8 AS multixacts
+            FROM pg_class c
+            LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+           WHERE c.relkind IN ('r', 'm')
+           ORDER BY greatest(age(c.relfrozenxid), age(t.relfrozenxid), mxid_age(c.relminmxid), mxid_age(t.relminmxid)) DESC
+           LIMIT 10) AS oldest
+    JOIN pg_namespace n ON n.oid = relnamespace
+   ORDER BY greatest(xids, multixacts) DESC`
 const limits = `
   SELECT current_setting('autovacuum_freeze_max_age')::float8 AS xids, current_setting('autovacuum_multixact_freeze_max_age')::float8 AS multixacts`
 

@@ -29,7 +29,7 @@ export function faultOf(
   if (!level) return null
   // A holder that is younger than the age at which freezing is forced keeps nobody from freezing.
   const holder = holders.find(one => one.age > freezeMaxAge)
-  const [worst] = tables
+  const [worst] = tables.toSorted((a, b) => b[counter] - a[counter])
   const sql = holder ? endOfHolder(holder) : worst && `VACUUM (FREEZE) ${quoteTable(worst)}`
   return {
     key: `${counter} ${database.name}`,

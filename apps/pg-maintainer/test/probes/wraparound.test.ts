@@ -3,7 +3,7 @@ import { startPostgres } from '@dbops/servers/postgres'
 import type { Server } from '@dbops/servers/resolve'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import wraparound from '../../src/probes/wraparound.ts'
-import { severityOf } from '../../src/wraparound/fault.ts'
+import { faultOf, severityOf } from '../../src/wraparound/fault.ts'
 import { type Ground, ground, lookOnce } from '../harness.ts'
 
 test.each([
@@ -15,6 +15,20 @@ test.each([
   [2.1e9, 'critical'],
 ])('%i transactions, where freezing is forced from 200 million: %s', (age, level) => {
   expect(severityOf(age, 200e6)).toBe(level)
+})
+
+test('of multixacts the table is named that has the oldest', () => {
+  const table = { schema: 'core', bytes: 8192 }
+  const tables = [
+    { ...table, name: 'a', xids: 9, multixacts: 1 },
+    { ...table, name: 'b', xids: 1, multixacts: 9 },
+  ]
+  const old = { name: 'core', xids: 2e9, multixacts: 2e9 }
+  const found = (['xids', 'multixacts'] as const).map(counter => faultOf(old, counter, 200e6, tables, []))
+  expect(found.map(fault => `${fault?.level} ${fault?.key}: ${fault?.sql}`)).toEqual([
+    'critical xids core: VACUUM (FREEZE) "core"."a"',
+    'critical multixacts core: VACUUM (FREEZE) "core"."b"',
+  ])
 })
 
 describe('a server that is forced to freeze from 100,000 on', () => {
