@@ -252,6 +252,28 @@ test('entries that were trimmed before they were read are a finding with their n
   await until('the loss can be told', async () => (await findings()).includes('axiom-events:lost'), { within: 2_000 })
 })
 
+test('a stream that nobody reads from one reading to the next is a finding, and it is gone when somebody does', async () => {
+  await begin(1)
+  await stop()
+  await say(1)
+  const first = await look()
+  const second = await look(first.result)
+  read()
+  await told(2)
+  const third = await look(second.result)
+  expect([first.keys, second.keys, third.keys]).toEqual([[], ['axiom-events:unread'], []])
+})
+
+test('a user that may not read is told with the page that has its rights', async () => {
+  await redis.xadd(stream, '*', 'event_type', 'case_opened')
+  await redis.call('ACL', 'SETUSER', 'looker', 'on', '>geheim', 'resetkeys', '~*', '-@all', '+ping', '+client|setname', '+xinfo')
+  const url = new URL(server.url)
+  Object.assign(url, { username: 'looker', password: 'geheim' })
+  read('a', url.href)
+  const line = await until('it says so', () => lines.find(({ code }) => code === 'NOPERM'))
+  expect(line).toMatchObject({ hint: 'docs/operate/ingest.md has the ACL of a user that may read a stream' })
+})
+
 test('a user with the rights that the documentation names, and no others, is enough', async () => {
   const rights =
     '-@all +ping +client|setname +info +xinfo +xreadgroup +xack +xautoclaim +xpending +xgroup|create +xgroup|setid +xgroup|delconsumer'
@@ -333,7 +355,8 @@ async function counted(): Promise<Record<string, number>> {
     values.filter(({ value }) => value).map(({ labels, value }) => [(labels as { outcome: string }).outcome, value]),
   )
 }
-async function look() {
+type Result = { streams: unknown[] }
+async function look(before?: Result) {
   const target = { name: 'cache', environment: 'test', config: targetOf(server.url) }
   const signal = AbortSignal.timeout(5_000)
   const session = await driver.look(target, 'dbops:test:probe:redis.ingest', signal)
@@ -343,11 +366,12 @@ async function look() {
     const result = await probe.look({
       ...base,
       ledger,
+      last: before ? { at: new Date(), result: probe.result.parse(before) as never } : null,
       entries: { ...base.entries, ingest: { 'axiom-events': config } },
       find: ({ key }) => void keys.push(key),
       ...session.verbs,
     })
-    return { result: probe.result.parse(result), keys }
+    return { result: probe.result.parse(result) as Result, keys }
   } finally {
     await session.close()
   }

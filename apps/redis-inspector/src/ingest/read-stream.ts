@@ -1,7 +1,7 @@
 // Reads one stream of the platform for as long as the service lives: what Redis gives at least once is in the outbox once, whoever dies, restarts or is emptied in between.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ingest, RedisTarget } from '@dbops/contract/config-file'
-import { failureOf } from '@dbops/contract/failure'
+import { type Failure, failureOf } from '@dbops/contract/failure'
 import { firstTimes } from '@dbops/ledger/inbox'
 import { moveIngest, setAsideEntries } from '@dbops/ledger/ingest'
 import { isConnectionProblem, type Queryable } from '@dbops/ledger/ledger'
@@ -45,7 +45,7 @@ export async function readStream(service: Host, source: Source, onTurn: () => vo
       })
     } catch (error) {
       if (signal.aborted) break
-      const { code, message, hint } = failureOf(error)
+      const { code, message, hint } = denied(error) ?? failureOf(error)
       // Once for each reason: the same is found again every two seconds.
       if (told !== code) log.warn({ event: 'ingest_waits', ingest: source.name, code, hint }, redact(`${source.name}: ${message}`))
       told = code
@@ -53,6 +53,13 @@ export async function readStream(service: Host, source: Source, onTurn: () => vo
     onTurn()
     await sleep(read ? 100 : pause, undefined, { signal }).catch(() => undefined)
   }
+}
+
+/** A right that the user of the target lacks. */
+function denied(error: unknown): Failure | undefined {
+  const { message } = error as Error
+  if (!message.startsWith('NOPERM')) return undefined
+  return { code: 'NOPERM', message, hint: 'docs/operate/ingest.md has the ACL of a user that may read a stream' }
 }
 
 /** One connection, until it breaks, or the group is gone. */

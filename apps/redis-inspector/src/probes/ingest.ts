@@ -22,6 +22,8 @@ export default defineProbe({
         length: count.nullable(),
         /** Delivered and not acknowledged. Null: no stream, or no group in it yet. */
         pending: count.nullable(),
+        /** The last entry that was delivered to a reader of ours. */
+        delivered: z.string().nullable(),
         /** Between the newest entry and the last that was delivered; 0 when all are. */
         lagSeconds: z.number().min(0).nullable(),
         setAside: z.record(z.string(), count),
@@ -58,12 +60,22 @@ export default defineProbe({
           what: `there is no stream ${stream}: no event of it comes`,
           hint: 'does its service write into this Redis, under this name? Reading begins by itself when it comes',
         })
-        streams.push({ ...found, length: null, pending: null, lagSeconds: null })
+        streams.push({ ...found, length: null, pending: null, delivered: null, lagSeconds: null })
         continue
       }
       const reader = (await groupsOf(c.redis, stream)).find(({ name }) => name === group)
       const [newest, oldest] = [String(info['last-generated-id']), (info['first-entry'] as [string] | null)?.[0]]
-      const delivered = reader && String(reader['last-delivered-id'])
+      const delivered = reader ? String(reader['last-delivered-id']) : null
+      const before = c.last?.result.streams.find(one => one.ingest === ingest)
+      // Twice in the same place, and more to read both times: nobody reads.
+      if (before?.length && before.delivered === delivered && before.lagSeconds !== 0 && delivered !== newest)
+        c.find({
+          key: `${ingest}:unread`,
+          level: 'warning',
+          what: `nobody has read ${stream} since ${c.last!.at.toISOString()}, and there is more to read`,
+          hint: 'the log of redis-inspector says why: rights, or a ledger that is away; docs/operate/ingest.md has the rights',
+          evidence: { delivered, newest },
+        })
       // Known only where Redis knows how many the group has read: 0, or more than were trimmed, is no loss.
       const lost = Number(info['entries-added']) - Number(info['length']) - Number(reader?.['entries-read'] ?? Number.NaN)
       if (delivered && oldest && isBefore(delivered, oldest) && lost > 0)
@@ -78,6 +90,7 @@ export default defineProbe({
         ...found,
         length: Number(info['length']),
         pending: reader ? Number(reader['pending']) : null,
+        delivered,
         lagSeconds: delivered ? Math.max(0, milliseconds(newest) - milliseconds(delivered)) / 1_000 : null,
       })
     }
