@@ -2,7 +2,7 @@
 import { type HistoryRow, historyOf, type Run } from '@dbops/ledger/runs'
 import type { Context } from '../command.ts'
 import { factLines, indent } from '../facts.ts'
-import { past, stamp } from '../moment.ts'
+import { coming, past, stamp } from '../moment.ts'
 import { type Print, shortId } from '../print.ts'
 import { findRun } from './find-run.ts'
 import { causeWords, runRecord, runWords, stateColour, stateWords, took } from './run-record.ts'
@@ -47,6 +47,7 @@ function tell(print: Print, run: Run, now: Date): void {
     ['slot', run.slot && slotWords(run)],
     ['queued', past(run.queuedAt, now)],
     ['waits for', run.waitingFor && `${run.waitingFor}${run.waitingSince ? `, since ${past(run.waitingSince, now)}` : ''}`],
+    ['approval', run.state === 'awaiting_approval' ? approvalWords(run, now) : null],
     ['started', run.startedAt && past(run.startedAt, now)],
     ['finished', run.finishedAt && past(run.finishedAt, now)],
     ['took', took(run, now)],
@@ -70,6 +71,11 @@ function tell(print: Print, run: Run, now: Date): void {
     for (const line of indent(factLines(facts, room()))) print.line(line)
   }
 }
+
+const approvalWords = (run: Run, now: Date) =>
+  run.approval
+    ? `by another person than ${run.actor}, ${coming(run.validUntil, now)} at the latest: ./dbops approve ${shortId(run.id)} --as NAME`
+    : 'its plan is being made'
 
 const slotWords = (run: Run) =>
   run.slotTo && run.slots > 1 ? `${stamp(run.slot!)} to ${stamp(run.slotTo)}: ${run.slots} slots` : stamp(run.slot!)
