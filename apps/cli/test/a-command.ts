@@ -59,6 +59,21 @@ export function start(argv: string[], { env = {}, cwd }: Options = {}): Going {
 
 export const dbops = (argv: string[], options?: Options): Promise<Ended> => start(argv, options).ended
 
+/** A command of the shell on a terminal of 100 columns and 30 lines, by `script` of util-linux. */
+export function onTerminal(command: string, more: Record<string, string>) {
+  const { DBOPS_HOME: _home, DBOPS_LEDGER_URL: _ledger, DBOPS_REDIS_URL: _redis, ...clean } = process.env
+  const env = { ...clean, ...more, TERM: 'xterm-256color' }
+  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; ${command}`, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'ignore'] })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
+  return {
+    text: () => text,
+    /** Ctrl-C, as the terminal has it. */
+    interrupt: () => child.stdin.write('\x03'),
+    ended: new Promise<number | null>(resolve => child.once('close', code => resolve(code))),
+  }
+}
+
 /** A folder that PostgreSQL's own user can pass through, as the tests may run as root. */
 export function temporaryHome(): string {
   const folder = mkdtempSync(join(tmpdir(), 'cli-test-'))

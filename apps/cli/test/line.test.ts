@@ -1,5 +1,4 @@
 // The commands on a real line: scheduler, pg-maintainer and relay at work on a real database.
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +8,7 @@ import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { main, start } from './a-command.ts'
+import { main, onTerminal, start } from './a-command.ts'
 import { keysOf, onTheLine, type Said } from './on-the-line.ts'
 
 const guest = `guest_${randomBytes(4).toString('hex')}`
@@ -306,7 +305,7 @@ test('status for people is one screen that begins with the environment', async (
 })
 
 test('status --watch is one page on a terminal, and gives it back when it is ended', async () => {
-  const watching = onTerminal(`${process.execPath} ${main} status --watch 0.5`)
+  const watching = onTerminal(`${process.execPath} ${main} status --watch 0.5`, line.env)
   await until('the page is there twice', () => [...watching.text().matchAll(/NEXT RUNS/g)].length >= 2)
   watching.interrupt()
   const code = await watching.ended
@@ -321,7 +320,7 @@ test('status --watch is one page on a terminal, and gives it back when it is end
 })
 
 test('a page whose process is killed by SIGTERM gives the terminal back too', async () => {
-  const watching = onTerminal(`${process.execPath} ${main} status --watch & sleep 2; kill -TERM $!; wait $!`)
+  const watching = onTerminal(`${process.execPath} ${main} status --watch & sleep 2; kill -TERM $!; wait $!`, line.env)
   await watching.ended
   const text = watching.text()
   expect([text.includes('NEXT RUNS'), text.lastIndexOf('\u001b[?1049l') > text.lastIndexOf('\u001b[?1049h')]).toEqual([true, true])
@@ -508,17 +507,3 @@ test('doctor tells what the maintainers found, and ends with 1 for an error', as
   const broken = await dbops('doctor', '--config', '/nonexistent.yaml', '--json')
   expect([keysOf(found), healthy, found.code, broken.code]).toEqual([['area', 'level', 'what', 'hint'], [], 0, 1])
 })
-
-/** A command of the shell on a terminal of 100 columns and 30 lines, by `script` of util-linux. */
-function onTerminal(command: string) {
-  const env = { ...process.env, ...line.env, TERM: 'xterm-256color' }
-  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; ${command}`, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'ignore'] })
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
-  return {
-    text: () => text,
-    /** Ctrl-C, as the terminal has it. */
-    interrupt: () => child.stdin.write('\x03'),
-    ended: new Promise<number | null>(resolve => child.once('close', code => resolve(code))),
-  }
-}

@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { startRedis } from '@dbops/servers/redis'
+import { until } from '@dbops/testing/until'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import type { UpFile } from '../src/home.ts'
-import { dbops, type Going, leftOf, processesOf, start, temporaryHome } from './a-command.ts'
+import { dbops, type Going, leftOf, main, onTerminal, processesOf, start, temporaryHome } from './a-command.ts'
 
 const home = temporaryHome()
 const env = { DBOPS_HOME: home }
@@ -159,6 +160,28 @@ test('a given server is used as it is and goes on when we stop', async () => {
   } finally {
     await redis.stop()
   }
+})
+
+test('on a terminal it is one page, which is gone when everything has stopped; its lines stand in a file', async () => {
+  const onPage = onTerminal(`${process.execPath} ${main} up --no-sample`, env)
+  await until('the page is there', () => onPage.text().includes('4 services ready'), { within: 60_000 })
+  onPage.interrupt()
+  const code = await onPage.ended
+  const [page, after] = onPage.text().split('\u001b[?1049l')
+  expect([code, page!.includes('STARTING'), after, readFileSync(join(home, 'logs/up.log'), 'utf8'), await leftOf(home)]).toEqual([
+    0,
+    true,
+    expect.stringMatching(/^environment: dev [^]* everything has stopped[^\n]*\n$/),
+    expect.stringMatching(/all services ready in /),
+    [],
+  ])
+})
+
+test('--log prints lines on a terminal too', async () => {
+  const lines = onTerminal(`${process.execPath} ${main} up --no-sample --log`, env)
+  await until('the first service starts', () => lines.text().includes('starting scheduler'), { within: 60_000 })
+  lines.interrupt()
+  expect([await lines.ended, lines.text().includes('\u001b[?1049h')]).toEqual([0, false])
 })
 
 test('a ledger that cannot be reached ends with 3', async () => {
