@@ -12,10 +12,11 @@ beforeAll(async () => {
 })
 afterAll(() => place.drop())
 
-describe.each(await probesIn())('%s', (name, probe) => {
+describe.concurrent.each(await probesIn())('%s', (name, probe) => {
   test('is called as its file is', () => expect(probe.name).toBe(name))
 
-  test.each(['superuser', 'member of pg_monitor', 'plain role'])('as a %s', async who => {
+  // Side by side, as one of them samples for seconds.
+  test.concurrent.each(['superuser', 'member of pg_monitor', 'plain role'])('as a %s', async who => {
     const { result } = await lookOnce(probe, urls.get(who)!)
     const shown = [...Object.values(probe.gauges(result)), ...Object.values(probe.compat(result))]
     const values = shown.flatMap(gauge => (Array.isArray(gauge) ? gauge.map(({ value }) => value) : [gauge]))
