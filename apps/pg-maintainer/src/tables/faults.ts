@@ -80,7 +80,7 @@ export function holderFault(holder: Holder, now: Date): Fault | null {
   return {
     key: `horizon ${kind} ${name} ${pid ?? ''}`.trim(),
     level: 'warning',
-    what: `${who} keeps dead rows from being removed, those of the last ${count(age)} transactions`,
+    what: `${who} keeps ${kind === 'slot' ? 'write-ahead log and ' : ''}dead rows from being removed, those of the last ${count(age)} transactions`,
     hint,
     ...(sql ? { sql } : {}),
     evidence: { ...holder },
