@@ -131,11 +131,12 @@ async function measure(name: Name, load: ChildProcess | undefined): Promise<Took
   const longest = await watch()
   const left = (await db.query<{ n: number }>(`SELECT count(*)::int AS n FROM outbox WHERE ${expired}`)).rows[0]!.n
   if (left) throw new Error(`${name} left ${left} rows`)
+  const counted = Date.now()
   if (load) await sleep(around * 1_000)
   const times = load ? await answersOf(load) : []
   const within = (a: number, b: number) => times.flatMap(([at, took]) => (at >= a && at < b ? [took] : []))
-  // A transaction of the clients that is due while the count above runs is of neither window.
-  const windows = [within(0, from), within(from, to), within(to, Infinity)] as const
+  // What is due while the rows that are left are counted is of no window.
+  const windows = [within(0, from), within(from, to), within(counted, Infinity)] as const
   const all = (share: number) => windows.map(window => quantile(window, share)) as [number, number, number]
   return {
     seconds: (facts as Facts | undefined)?.seconds ?? (to - from) / 1_000,
