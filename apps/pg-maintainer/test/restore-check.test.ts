@@ -1,6 +1,8 @@
 // pg.restore-check on real dumps and a real scratch server: what it finds, what it refuses, and that each of its checks is needed.
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Refused } from '@dbops/contract/failure'
+import { scratchPlace } from '@dbops/servers/scratch-postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checks, mutations } from '../src/restore/all-checks.ts'
 import { readDumpManifest } from '../src/restore/dump-manifest.ts'
@@ -9,7 +11,8 @@ import { fetchFiles } from '../src/restore/fetch.ts'
 import { rebuild } from '../src/restore/rebuild.ts'
 import { programFor, type Scratch, startScratch } from '../src/restore/scratch.ts'
 import { stopwatch } from '../src/restore/stopwatch.ts'
-import { type Ground, ground } from './harness.ts'
+import restoreCheck from '../src/tasks/restore-check.ts'
+import { attempt, type Ground, ground, installation } from './harness.ts'
 import { checked, platform, type Stored, stored } from './restore-ground.ts'
 
 const app = `t_app_${process.pid}`
@@ -144,6 +147,20 @@ test('a dump of before its manifest said what there is, with an extension that i
     ['relations', 'extensions', 'owners', 'grants', 'constraints', 'indexes', 'triggers'],
     ['extension nowhere_to_be_found'],
   ])
+})
+
+test.each(['fetch', 'restore', 'checks'])('cancelled while it is at %s, it ends at once and its server is gone', async phase => {
+  const tried = await attempt(restoreCheck, place.url, { params: { dump: 'metadata' } })
+  const folder = join(scratchPlace(), `dbops-scratch-${installation}-${tried.fence}`)
+  Object.assign(tried.c, {
+    backups: backup.backups,
+    progress: (_: number, __: number | null, ___: string, note: string) => {
+      if (note === phase) tried.abort.abort(new Error('cancelled'))
+    },
+  })
+  const ended = await restoreCheck.run(tried.c).catch((error: unknown) => error)
+  await tried.close()
+  expect([(ended as Error).message, existsSync(folder), existsSync(`${folder}.claim`)]).toEqual(['cancelled', false, false])
 })
 
 describe('refused before anything is started', () => {
