@@ -1,5 +1,5 @@
 // pg.restore-check on real dumps and a real scratch server: what it finds, what it refuses, and that each of its checks is needed.
-import { appendFileSync, existsSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Refused } from '@dbops/contract/failure'
 import { scratchPlace } from '@dbops/servers/scratch-postgres'
@@ -36,7 +36,7 @@ describe('a good dump', () => {
       [],
       true,
       { caught: mutations.length, total: mutations.length },
-      ['globals', 'restore', ...checks.map(({ name }) => name)],
+      ['globals', 'restore', 'analyze', ...checks.map(({ name }) => name)],
       ['pass'],
       ['core.outbox_size'],
     ])
@@ -147,6 +147,21 @@ test('a dump of before its manifest said what there is, with an extension that i
     ['relations', 'extensions', 'owners', 'grants', 'constraints', 'indexes', 'triggers'],
     ['extension nowhere_to_be_found'],
   ])
+})
+
+test('a scratch server that dies in the middle is no verdict about the backup', async () => {
+  const tried = await attempt(restoreCheck, place.url, { params: { dump: 'metadata' } })
+  const folder = join(scratchPlace(), `dbops-scratch-${installation}-${tried.fence}`)
+  const before = backup.backups.verdicts.length
+  Object.assign(tried.c, {
+    backups: backup.backups,
+    progress: (_: number, __: number | null, ___: string, note: string) => {
+      if (note === 'relations') process.kill(Number(readFileSync(`${folder}/data/postmaster.pid`, 'utf8').split('\n')[0]), 'SIGKILL')
+    },
+  })
+  const ended = await restoreCheck.run(tried.c).catch((error: unknown) => error)
+  await tried.close()
+  expect([ended instanceof Error, backup.backups.verdicts.length - before, existsSync(folder)]).toEqual([true, 0, false])
 })
 
 test.each(['fetch', 'restore', 'checks'])('cancelled while it is at %s, it ends at once and its server is gone', async phase => {

@@ -24,6 +24,8 @@ const tablesBySize = `
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
    WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
    ORDER BY pg_relation_size(c.oid) DESC, 1, 2`
+/** An index or a view may call functions by their bare names. */
+const asPsql = { search_path: '"$user", public' }
 /** More would not be faster on a machine that does other things too. */
 const jobs = Math.min(4, availableParallelism())
 
@@ -54,7 +56,8 @@ export async function rebuild(scratch: Scratch, manifest: DumpManifest, clock: S
   const restore = reportOf('restore', 'pg_restore brings back every entry', fault ? [fault] : [], clock.seconds['restore']!)
   const reports = [globals, restore]
   if (fault) return { ...notRestored('the dump could not be restored', reports), leftOut, dropped }
-  await clock.time('analyze', () => analyze(scratch))
+  const unknown = await clock.time('analyze', () => analyze(scratch))
+  reports.push(reportOf('analyze', 'every table can be analyzed', unknown, clock.seconds['analyze']!))
   return { notRestored: undefined, reports, leftOut, dropped, viewFaults: await clock.time('views', () => refreshViews(scratch, manifest)) }
 }
 
@@ -127,24 +130,31 @@ async function restoreDump(scratch: Scratch, leftOut: readonly string[]): Promis
     dump,
   ])
   const end = await restore.done
+  if (end.signal || /No space left on device|server closed the connection|terminating connection/.test(end.stderr))
+    // That is no word about the backup.
+    throw toolFailed('pg_restore', end)
   return { dropped, fault: end.code === 0 ? undefined : toolFailed('pg_restore', end).message }
 }
 
 /** The largest first, several at a time. What the catalogue itself has for statistics is of no interest in a copy. */
-async function analyze(scratch: Scratch): Promise<void> {
+async function analyze(scratch: Scratch): Promise<string[]> {
+  const faults: string[] = []
   await using first = await scratch.open(restoredDatabase)
   const waiting = await first.query<TableName>(tablesBySize)
   const work = async () => {
-    await using session = await scratch.open(restoredDatabase)
-    for (let table = waiting.shift(); table; table = waiting.shift()) await session.execute(`ANALYZE ${quoteTable(table)}`)
+    await using session = await scratch.open(restoredDatabase, asPsql)
+    for (let table = waiting.shift(); table; table = waiting.shift()) {
+      const name = showTable(table)
+      await session.execute(`ANALYZE ${quoteTable(table)}`).catch((error: unknown) => faults.push(`${name}: ${failureOf(error).message}`))
+    }
   }
   await Promise.all(Array.from({ length: jobs }, work))
+  return faults
 }
 
 /** In the order of the manifest, dimensions before facts. Resolves with those that could not be filled, and why. */
 async function refreshViews(scratch: Scratch, { facts }: DumpManifest): Promise<string[]> {
-  // As psql would find it: a view may call functions by their bare names.
-  await using session = await scratch.open(restoredDatabase, { search_path: '"$user", public' })
+  await using session = await scratch.open(restoredDatabase, asPsql)
   const faults: string[] = []
   for (const { view, populated, restorable } of facts.views) {
     if (!populated || !restorable) continue

@@ -103,6 +103,8 @@ export default defineTask({
     const reports = await clock.time('checks', () => examine(scratch, found, chosen, c))
     const verdict = verdictOf([...copy.reports, ...reports, ...c.params.without.map(() => ({ outcome: 'not checked' as const }))])
     const rtoSeconds = clock.total()
+    // Checks that lost their server have found nothing out about the backup.
+    if (verdict === 'fail') await scratch.open('postgres').then(session => session[Symbol.asyncDispose]())
     await c.backups.judged(backup, verdict)
 
     // Of a copy that has faults already nobody could say which of them a check has seen.
