@@ -71,14 +71,14 @@ test('before there is a ledger to read it shows what starts', () => {
     { at: at(-2), subject: 'ledger', text: 'PostgreSQL on 127.0.0.1:5432' },
     { at: at(-1), subject: 'up', text: 'starting scheduler' },
   ]
-  const lines = page({ ...model(undefined), said }, { width: 60, height: 8, colour: plain })
+  const lines = page({ ...model(undefined), said, waited: 3 }, { width: 60, height: 8, colour: plain })
   expect(lines).toEqual([
     'environment test  my.yaml',
+    'starting for 3 s',
     '',
     'STARTING',
     '11:59:58  ledger  PostgreSQL on 127.0.0.1:5432',
     '11:59:59  up      starting scheduler',
-    '',
     '',
     'Ctrl-C ends it',
   ])

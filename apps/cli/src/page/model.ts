@@ -44,6 +44,8 @@ export interface Model {
   note: string
   /** Undefined as long as no ledger was read: then `said` is shown. */
   seen: Seen | undefined
+  /** Seconds since `up` was called, as long as nothing is seen: that something moves says that it goes on. */
+  waited?: number
   /** What `up` said, the oldest first. */
   said: Told[]
   /** Why what is seen is old; undefined while the ledger answers. */

@@ -17,11 +17,11 @@ export function page(model: Model, paper: Paper): string[] {
   return [...head, ...body, ...gap, ...foot].slice(0, paper.height)
 }
 
-function headLines({ environment, note, seen, trouble, zone }: Model, line: Line): string[] {
+function headLines({ environment, note, seen, trouble, waited, zone }: Model, line: Line): string[] {
   const name: Part = [environment ?? 'unknown', environment === 'prod' ? 'red' : 'bold']
   const title = line(seen ? `${clock(seen.now, seen.now, zone)}  ` : '', ['environment ', 'dim'], name, [`  ${note}`, 'dim'])
   if (trouble) return [title, line([trouble, 'red'])]
-  return seen ? [title, line(...summary(seen))] : [title]
+  return [title, seen ? line(...summary(seen)) : line([waited === undefined ? '' : `starting for ${waited} s`, 'dim'])]
 }
 
 /** `1 alert firing · 3 findings · core up, cache up · 5 services ready`: what is cut on a narrow terminal is what comes last. */

@@ -38,6 +38,12 @@ export function openUpPage(o: { environment: string; note: string; home: string;
   const shown: Shown = { screen, model, colour: (name, text) => print.colour(name, text) }
   let isOpen = true
   let isLent = false
+  const begun = performance.now()
+  const waiting = setInterval(() => {
+    if (model.seen) return clearInterval(waiting)
+    model.waited = Math.round((performance.now() - begun) / 1_000)
+    draw(shown)
+  }, every)
   screen.onChange(() => draw(shown))
   const write = (said: Said, at: Date) => appendFileSync(log, plainLine(said, at), { mode: 0o600 })
   const say: Teller['say'] = (said, at = new Date()) => {
@@ -79,6 +85,7 @@ export function openUpPage(o: { environment: string; note: string; home: string;
     close() {
       if (!isOpen) return
       isOpen = false
+      clearInterval(waiting)
       screen.close()
       print.environment(environment, note)
       for (const { at, ...said } of model.said.filter(isTrouble)) lines.say(said, at)
