@@ -4,14 +4,33 @@ import { failureOf } from '@dbops/contract/failure'
 import { targetUrl } from '@dbops/runtime/connection'
 import type { Finding, OpenTarget } from '@dbops/runtime/engine'
 import { redact } from '@dbops/runtime/redact'
+import { installedPostgres } from '@dbops/servers/install'
 import { openSession } from './session.ts'
 import type { ClientProgram } from './task.ts'
 import { toolFor } from './tool.ts'
 
-const programs: ClientProgram[] = ['pg_dump', 'pg_dumpall', 'pg_restore']
+const programs: ClientProgram[] = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql', 'pg_amcheck']
+/** Without these something is left out; without any other a task fails. */
+const optional = new Set<ClientProgram>(['pg_amcheck'])
 
-/** The client programs on this machine, and their versions. */
-export const tools = (): Promise<Finding[]> => Promise.all(programs.map(program => toolFinding(program, { major: 15, version: '15' })))
+/** The client programs on this machine, and the servers that a restore check may start, with their versions. */
+export async function tools(): Promise<Finding[]> {
+  const found = programs.map(async program => {
+    const finding = await toolFinding(program, { major: 15, version: '15' })
+    return finding.level === 'error' && optional.has(program) ? { ...finding, level: 'warning' as const } : finding
+  })
+  return [...(await Promise.all(found)), scratchServers()]
+}
+
+function scratchServers(): Finding {
+  const majors = installedPostgres().map(({ major }) => major)
+  if (majors.length) return { level: 'ok', what: `restore checks start PostgreSQL ${majors.join(', ')}` }
+  return {
+    level: 'warning',
+    what: 'there is no PostgreSQL server on this machine: pg.restore-check has nothing to restore into',
+    hint: 'install the major version of the targets: apt-get install postgresql-15',
+  }
+}
 
 async function toolFinding(program: ClientProgram, server: { major: number; version: string }, target?: string): Promise<Finding> {
   try {

@@ -153,13 +153,21 @@ const dumps = (raw: Raw): Found[] =>
   })
 
 /** Sections whose entries are of one target of a certain engine. */
-const ofTargets = (raw: Raw): Found[] => [
+const ofTargets = (raw: Raw, catalog: Catalog): Found[] => [
   ...['purges', 'views', 'pools'].flatMap(section =>
     entries(raw, section).flatMap(([path, entry]) => ofEngine(raw, 'pg', text(entry.target), [...path, 'target'])),
   ),
   ...entries(raw, 'ingest').flatMap(([path, entry]) => ofEngine(raw, 'redis', text(entry.target), [...path, 'target'])),
   ...entries(raw, 'views').flatMap(([path, group]) => inSection(raw, 'windows', text(group.window), [...path, 'window'])),
+  ...entries(raw, 'purges').flatMap(([path, purge]) => toldByPurge(catalog, text(purge.event), [...path, 'event'])),
 ]
+
+/** A purge tells one of the events that its task may tell. */
+function toldByPurge(catalog: Catalog, event: string | undefined, path: Path): Found[] {
+  const told: string[] = catalog.tasks.find(({ name }) => name === 'pg.purge')?.emits.succeeded ?? []
+  if (event === undefined || !told.length || told.includes(event)) return []
+  return [fault(path, `"${event}" is no event of pg.purge`, nearMiss(event, told) ?? `it tells ${told.join(' or ')}`)]
+}
 
 /** Events that nobody knows, and two entries that would take each other's share of one stream. */
 function ingest(raw: Raw): Found[] {

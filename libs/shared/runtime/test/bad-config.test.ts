@@ -93,7 +93,7 @@ const rows: Record<string, Row[]> = {
     ['an unknown task', schedule(...vacuum.with(0, 'task: pg.vacum')), 9, 'schedules.nightly.task', '"pg.vacum" is no task', 'did you mean "pg.vacuum"?'],
     ['a task of another engine', schedule(...vacuum.with(1, 'target: cache')), 10, 'schedules.nightly.target', 'pg.vacuum is for pg, and "cache" is redis', 'name one of core'],
     ['an unknown target', schedule(...vacuum.with(1, 'targets: [core, coer]')), 10, 'schedules.nightly.targets[1]', '"coer" is not in targets', 'did you mean "core"?'],
-    ['an unknown target of an unknown task', schedule('task: pg.purge', 'cron: "1 2 3 4 5"', 'target: coer'), 11, 'schedules.nightly.target', '"coer" is not in targets', 'did you mean "core"?'],
+    ['an unknown target of an unknown task', schedule('task: pg.prune', 'cron: "1 2 3 4 5"', 'target: coer'), 11, 'schedules.nightly.target', '"coer" is not in targets', 'did you mean "core"?'],
     ['no target', schedule(...vacuum.toSpliced(1, 1)), 8, 'schedules.nightly.target', 'pg.vacuum needs a target', 'name one of core'],
     ['a target of a task without one', schedule('task: ops.tidy', 'cron: "1 2 3 4 5"', 'target: core'), 11, 'schedules.nightly.target', 'ops.tidy works on no target', 'leave the target out'],
     ['a target beside targets', schedule(...vacuum, 'targets: [core]'), 13, 'schedules.nightly.targets', 'stands beside target', 'keep one of target: and targets:'],
@@ -130,6 +130,7 @@ const rows: Record<string, Row[]> = {
     ['a dump into an unknown store', base.replace('[main]', '[mian]'), 5, 'dumps.metadata.stores[0]', '"mian" is not in stores', 'did you mean "main"?'],
     ['a dump of Redis', base.replace('target: core', 'target: cache'), 5, 'dumps.metadata.target', '"cache" is redis; dumps are of pg targets', 'name one of core'],
     ['a table that is listed twice', base.replace('core.users', 'core.users, core.cases, core.users'), 5, 'dumps.metadata.data[2]', '"core.users" is listed twice', 'keep one'],
+    ['a purge that tells what it cannot', `${base}purges:\n  old: { target: core, table: core.logs, by: created_at, age: 30d, event: outbox_cleanup_complete }\n`, 8, 'purges.old.event', '"outbox_cleanup_complete" is no event of pg.purge', 'did you mean "outbox_cleanup_completed"?'],
     ['a dump of nothing', base.replace('target: core', 'target: crm'), 5, 'dumps.metadata.target', '"crm" is not in targets', 'did you mean "core"?'],
   ],
   alerts: [

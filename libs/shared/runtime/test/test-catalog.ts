@@ -28,6 +28,10 @@ export const testCatalog: Catalog = {
   tasks: [
     entry('pg.vacuum', 'pg', z.strictObject({ tables: z.array(z.string()).min(1), freeze: z.boolean().default(false) })),
     entry('pg.dump', 'pg', z.strictObject({ dump: ref('dumps') })),
+    {
+      ...entry('pg.purge', 'pg', z.strictObject({ policy: ref('purges') })),
+      emits: { succeeded: ['cleanup_completed', 'outbox_cleanup_completed'], failed: 'cleanup_failed' },
+    },
     { ...entry('pg.rewrite', 'pg', z.strictObject({})), approval: 'always' },
     entry('ops.tidy', 'ops', z.strictObject({}), 'none'),
   ],
