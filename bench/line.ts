@@ -10,6 +10,7 @@ import { startRedis } from '@dbops/servers/redis'
 import { say } from './report.ts'
 
 const root = join(import.meta.dirname, '..')
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
 export interface Process {
   child: ChildProcess
@@ -64,6 +65,8 @@ export async function startLine(
   const begin = async (main: string, args: string[], isReady: (child: ChildProcess, ready: () => void) => void): Promise<Process> => {
     const startedAt = performance.now()
     const child = fork(join(root, main), args, { env, execArgv: [...nodeFlags], stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+    // Servers have a watchdog of their own; a service would live on after a bench that was ended from outside.
+    process.once('exit', () => child.kill('SIGKILL'))
     const ended = new Promise<number | null>(done => child.once('exit', done))
     const stop = async () => {
       child.kill('SIGTERM')
