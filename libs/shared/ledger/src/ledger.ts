@@ -25,6 +25,8 @@ export interface Ledger extends Queryable {
   listen(channel: Channel, heard: (payload: string) => void): () => void
   /** For heartbeats: beside the pool, in the session that listens, so that nothing waits in front of them. Fails after `answerWithin`, and the next one finds another session. */
   readonly apart: Queryable
+  /** How many callers wait for a session at this moment. */
+  readonly waiting: number
   /** The ledger's clock; in a transaction `clockOf`. */
   now(): Promise<Date>
   close(): Promise<void>
@@ -100,6 +102,9 @@ export async function openLedger({
     installation: rows[0]!.id,
     query: (sql, values) => pool.query(prepared(sql, values)) as never,
     apart: { query: briefly },
+    get waiting() {
+      return pool.waitingCount
+    },
     listen: (channel, heard) => ears.listen(channel, heard),
     now: () => clockOf(pool),
     close: async () => {

@@ -21,6 +21,7 @@ import { serviceUrl } from './connection.ts'
 import { servePage } from './http.ts'
 import { type Log, openLog } from './log.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
+import { watchOwnPool } from './own-pool.ts'
 import { redact } from './redact.ts'
 import { beConnected, blockingRedis, evictionFault, promptRedis } from './redis.ts'
 
@@ -247,6 +248,7 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
         detail: service.detail,
       })),
   })
+  watchOwnPool(service)
   await main(service)
   hinder('start', null)
 }
