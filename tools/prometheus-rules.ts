@@ -174,7 +174,7 @@ const tasks = (catalog: Catalog): Group => ({
 const database = (): Group => ({
   name: 'axiom-database',
   about:
-    "The platform's five. Corrected: a rate is per second and its text said per minute; the disk is the one that the target has; the heap is what a collection leaves, not its garbage; BackupFailed stands above, with an age for each kind. ProbeAbsent speaks where a figure is missing.",
+    "The platform's five, and the age of its views. Corrected: a rate is per second and its text said per minute; the disk is the one that the target has; the heap is what a collection leaves, not its garbage; BackupFailed stands above, with an age for each kind. ProbeAbsent speaks where a figure is missing.",
   rules: [
     {
       alert: 'HighSlowQueryRate',
@@ -192,6 +192,14 @@ const database = (): Group => ({
       summary:
         '{{ $labels.table }} of {{ $labels.target }} has {{ $value }} dead rows: does its vacuum run, and does somebody hold the horizon?',
       page: 'task-failed',
+    },
+    {
+      alert: 'ViewsStale',
+      expr: ['max by (target, group) (dbops_mv_age_seconds) > on (target, group) max by (target, group) (dbops_mv_max_age_seconds)'],
+      for: '10m',
+      severity: 'warning',
+      summary: 'the views {{ $labels.group }} of {{ $labels.target }} are {{ $value | humanizeDuration }} old, more than they may be',
+      page: 'mv-refresh-failed',
     },
     {
       alert: 'DBDiskUsageHigh',
