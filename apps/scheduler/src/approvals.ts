@@ -9,7 +9,7 @@ import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
 import { locksOf } from '@dbops/runtime/operation'
 import { digestOf } from '@dbops/runtime/plan-digest'
-import { approvalWantedEvent, endEvent, type Teller } from '@dbops/runtime/run-events'
+import { approvalEndedEvent, approvalWantedEvent, endEvent, endEvents, type Teller } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
 import { z } from 'zod'
 import { judge, questionOf } from './policy.ts'
@@ -78,7 +78,7 @@ export async function approve(db: Queryable, service: Pick<Service, 'config' | '
   })
   if (verdict.verdict === 'refuse') {
     const error = { code: `refused_by_${verdict.rule}`, message: verdict.reason, ...(verdict.hint ? { hint: verdict.hint } : {}) }
-    await runs.endWaiting(db, run, 'refused', error, [endEvent(service, run, 'refused', error)], policy)
+    await runs.endWaiting(db, run, 'refused', error, endEvents(service, run, 'refused', error), policy)
     return { ok: false, error, run: id }
   }
   const task = taskNamed(run.task)
@@ -97,6 +97,7 @@ export async function approve(db: Queryable, service: Pick<Service, 'config' | '
     locks: run.target === null ? [] : locksOf(task, run.spec.params),
   })
   if (!isQueued) throw new Refused(`run ${short} waits for no approval any more: its time is over`, { code: 'refused_not_awaiting' })
+  await publish(db, [approvalEndedEvent(service, run, 'queued')])
   return { ok: true, run: id }
 }
 
@@ -105,7 +106,7 @@ export async function reject(db: Queryable, service: Teller, { body, actor }: Co
   const run = await awaiting(db, id)
   const error = { code: 'rejected', message: `rejected by ${actor}: ${reason}` }
   await recordDeed(db, { actor, action: 'reject', subject: id, detail: { operation: run.operation, target: run.target, reason } })
-  await runs.endWaiting(db, run, 'refused', error, [endEvent(service, run, 'refused', error)])
+  await runs.endWaiting(db, run, 'refused', error, endEvents(service, run, 'refused', error))
   return { ok: true, run: id }
 }
 

@@ -3,7 +3,7 @@ import { lastGood } from '@dbops/ledger/artifacts'
 import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import * as runs from '@dbops/ledger/runs'
 import { backoff } from '@dbops/runtime/backoff'
-import { endEvent, lostEvent } from '@dbops/runtime/run-events'
+import { endEvent, endEvents, lostEvent } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
 
 export function reaping(service: Service): void {
@@ -95,7 +95,7 @@ export async function endOverdue(db: Queryable, service: Pick<Service, 'event' |
     }
     if (run.state === 'awaiting_approval') {
       const error = expired(run)
-      await runs.endWaiting(db, run, 'refused', error, [endEvent(service, run, 'refused', error, await goodOf(db, run))])
+      await runs.endWaiting(db, run, 'refused', error, endEvents(service, run, 'refused', error, await goodOf(db, run)))
       continue
     }
     const cancelled = run.cancelAsked !== null
@@ -106,7 +106,7 @@ export async function endOverdue(db: Queryable, service: Pick<Service, 'event' |
           message: `its deadline passed while it was ${run.state}${run.waitingFor ? `, waiting for ${run.waitingFor}` : ''}`,
         }
     const state = cancelled ? 'cancelled' : 'timed_out'
-    await runs.endWaiting(db, run, state, error, run.mode === 'do' ? [endEvent(service, run, state, error, await goodOf(db, run))] : [])
+    await runs.endWaiting(db, run, state, error, run.mode === 'do' ? endEvents(service, run, state, error, await goodOf(db, run)) : [])
   }
 }
 

@@ -120,7 +120,10 @@ describe('a run that wants approval', () => {
     const id = await asked()
     const digest = await plans(id)
     const answers = [await approve(id, digest), await approve(id, digest)]
-    expect(answers).toMatchObject([{ ok: true }, { ok: false, error: { code: 'refused_not_awaiting' } }])
+    expect([answers, await events()]).toMatchObject([
+      [{ ok: true }, { ok: false, error: { code: 'refused_not_awaiting' } }],
+      ['approval_wanted', 'approval_ended'],
+    ])
   })
 
   test.each([
@@ -146,9 +149,10 @@ describe('a run that wants approval', () => {
     const id = await asked()
     await plans(id)
     await command(approver, { verb: 'reject', body: { run: id, reason: 'not this week' } })
-    expect([(await found(id)).state, (await found(id)).error]).toEqual([
+    expect([(await found(id)).state, (await found(id)).error, await events()]).toEqual([
       'refused',
       { code: 'rejected', message: `rejected by ${approver}: not this week` },
+      ['approval_wanted', 'vacuum_failed', 'approval_ended'],
     ])
   })
 
@@ -159,7 +163,7 @@ describe('a run that wants approval', () => {
     expect([(await found(id)).state, await approve(id, 'x'), await events()]).toMatchObject([
       'cancelled',
       { ok: false, error: { code: 'refused_not_awaiting' } },
-      ['approval_wanted', 'run_cancelled'],
+      ['approval_wanted', 'run_cancelled', 'approval_ended'],
     ])
   })
 

@@ -23,6 +23,8 @@ export function sentence(ce: Envelope, location?: string): Said {
   const data = ce.data as Partial<RunFacts> & { probe?: string; schedule?: string; slots?: number; reason?: string; what?: string }
   if (event === 'approval_wanted')
     return { subject, text: `${ce.operation} waits for another person: ./dbops approve ${shortId(ce.runid ?? '')}`, tone: 'odd' }
+  if (event === 'approval_ended')
+    return { subject, text: `${ce.operation} ${data.state === 'queued' ? 'is approved' : 'waits for no approval any more'}`, tone: 'odd' }
   if (data.task && data.state) return { subject, ...ofRun(ce.operation, data as RunFacts, location) }
   if (data.probe) {
     if (data.error) return { subject, text: `${event}: ${data.error.message}`, hint: data.error.hint, tone: 'bad' }

@@ -7,7 +7,7 @@ import type { Queryable } from '@dbops/ledger/ledger'
 import { pause, resume, scopes } from '@dbops/ledger/pauses'
 import { endWaiting, find, isFinal, requestCancel } from '@dbops/ledger/runs'
 import { z } from 'zod'
-import { endEvent, type Teller } from './run-events.ts'
+import { endEvents, type Teller } from './run-events.ts'
 
 export interface By {
   actor: string
@@ -63,7 +63,7 @@ async function cancel(db: Queryable, id: string, { actor, teller }: By): Promise
     const [run] = await find(db, id)
     if (!run || isFinal(run.state)) return { done: false }
     const works = run.state === 'running'
-    const events = run.mode === 'do' ? [endEvent(teller, run, 'cancelled', error)] : []
+    const events = run.mode === 'do' ? endEvents(teller, run, 'cancelled', error) : []
     if (!(works ? await requestCancel(db, id, actor) : await endWaiting(db, run, 'cancelled', error, events))) continue
     await recordDeed(db, { actor, action: 'cancel', subject: id, detail: { state: run.state, operation: run.operation } })
     return { done: true, asked: works }

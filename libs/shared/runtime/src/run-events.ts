@@ -43,6 +43,16 @@ export const approvalWantedEvent = (teller: Teller, run: Run, digest: string): E
   return { ...event, data: { ...data, result: { digest, askedBy: run.actor, until: run.validUntil.toISOString(), approve } } }
 }
 
+/** What ends a run that waits: its end, and with it the wish for an approval, if there was one. */
+export const endEvents = (...[teller, run, state, error, lastGood]: Parameters<typeof endEvent>): Envelope[] => [
+  endEvent(teller, run, state, error, lastGood),
+  ...(run.state === 'awaiting_approval' && run.approval ? [approvalEndedEvent(teller, run, state, error)] : []),
+]
+
+/** `state`: what became of the run. */
+export const approvalEndedEvent = (teller: Teller, run: Run, state: string, error: Failure | null = null): Envelope =>
+  tell(teller, run, 'approval_ended', state, error, undefined)
+
 const tell = (
   teller: Teller,
   run: Run,
