@@ -2,9 +2,12 @@
 import { redact } from '@dbops/runtime/redact'
 import { withoutLiterals } from './statements/without-literals.ts'
 
-/** At most `most` characters, without the values that were asked for. Null where the role may not see it. */
+/**
+ * At most `most` characters, without the values that were asked for. Null where the role may not see it. The literals go first: a secret that is taken out of the
+ * middle of a quoted text takes a quote along, and all behind it would pass for names.
+ */
 export const statementText = (query: string | null, most = 200): string | null =>
-  query === null || query === '<insufficient privilege>' ? null : withoutLiterals(redact(query), most)
+  query === null || query === '<insufficient privilege>' ? null : redact(withoutLiterals(query, most))
 
 /** Why a text, a state or a time of somebody else's session is null. */
 export const hiddenReason = 'the role may not see what other sessions do: GRANT pg_monitor to it'
