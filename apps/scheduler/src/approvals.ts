@@ -6,6 +6,7 @@ import { recordDeed } from '@dbops/ledger/audit'
 import type { Answer, Command } from '@dbops/ledger/commands'
 import { clockOf, type Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
+import { ownsLedger } from '@dbops/ledger/people'
 import * as runs from '@dbops/ledger/runs'
 import { locksOf } from '@dbops/runtime/operation'
 import { digestOf } from '@dbops/runtime/plan-digest'
@@ -65,7 +66,7 @@ export async function approve(db: Queryable, service: Pick<Service, 'config' | '
       code: 'refused_other_plan',
       hint: 'look at the plan again, and approve that',
     })
-  mayApprove(run, command)
+  await mayApprove(db, run, command)
   const now = await clockOf(db)
   const verdict = judge(questionOf(run), service.config, now)
   const policy = { ...verdict, at: now.toISOString() }
@@ -121,10 +122,10 @@ async function awaiting(db: Queryable, id: string): Promise<runs.Run> {
   })
 }
 
-/** Four eyes: another than the asker, under a login of that person's own. */
-function mayApprove(run: runs.Run, { actor, role }: Command): void {
+/** Four eyes: another than the asker, under a login of that person's own. Whoever has the services' login has asked under any name before, also that login's. */
+async function mayApprove(db: Queryable, run: runs.Run, { actor, role }: Command): Promise<void> {
   const hint = 'approve as somebody else: --as NAME'
-  if (actor !== role)
+  if (actor !== role || (await ownsLedger(db, role)))
     throw new Refused(`the role ${role} is that of the services, which may write under any name; an approval wants a person's own login`, {
       code: 'refused_no_person',
       hint,

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 
 import { type Answer, ask, takeUp } from '@dbops/ledger/commands'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
-import { savePerson } from '@dbops/ledger/people'
+import { loginOf, savePerson } from '@dbops/ledger/people'
 import * as runs from '@dbops/ledger/runs'
 import { saveTargets } from '@dbops/ledger/schedules'
 import { readConfig } from '@dbops/runtime/config'
@@ -129,6 +129,12 @@ describe('a run that wants approval', () => {
   test.each([
     ['by its asker', async (id: string, digest: string) => approve(id, digest, asker), 'refused_same_actor', '--as NAME'],
     ['under the login of the services', async (id: string, digest: string) => approve(id, digest, null), 'refused_no_person', '--as NAME'],
+    [
+      'under the login of the services by its own name',
+      async (id: string, digest: string) => approve(id, digest, await servicesRole()),
+      'refused_no_person',
+      '--as NAME',
+    ],
     ['for another plan', async (id: string) => approve(id, '0000000000000000'), 'refused_other_plan', 'look at the plan again'],
   ])('is not approved %s', async (_, answer, code, hint) => {
     const id = await asked()
@@ -321,13 +327,16 @@ function service(hours: { from: string; to: string } = far()) {
 const ofTask = { verb: 'run' as const, body: { task: 'pg.vacuum-full', params: { tables: ['core.outbox'] } } }
 const plan = { decides: { tables: ['core.outbox'] }, forecast: { seconds: 60 }, bytes: 12 }
 
-/** As the person writes it and the scheduler takes it up; null: under the login of the services. */
+/** Who writes the ledger, and under any name. */
+const servicesRole = async () => (await loginOf(ledger)).role
+
+/** As the person writes it and the scheduler takes it up; null: under the login of the services, as all names of nobody here. */
 async function command(
   name: string | null,
   { verb, body }: { verb: 'run' | 'retry' | 'approve' | 'reject' | 'cancel'; body: Record<string, unknown> },
   by = service(),
 ): Promise<Answer> {
-  const answered = ask(name === null ? ledger : people.get(name)!, { verb, body, actor: name ?? 'somebody' })
+  const answered = ask(people.get(name ?? '') ?? ledger, { verb, body, actor: name ?? 'somebody' })
   while (!(await takeUp(ledger, (db, taken) => act(db, by, taken))));
   return answered
 }

@@ -13,6 +13,11 @@ const whoIsThis = `select session_user::text as role, has_table_privilege('dbops
 /** Who this session is. */
 export const loginOf = async (db: Queryable): Promise<Login> => (await db.query<Login>(whoIsThis)).rows[0]!
 
+const mayWrite = `select coalesce((select has_table_privilege(oid, 'dbops.runs', 'update') from pg_roles where rolname = $1), true) as owns`
+/** Whether this role may write the ledger, and so under any name; also said of one that is no more, of which nothing is known. */
+export const ownsLedger = async (db: Queryable, role: string): Promise<boolean> =>
+  (await db.query<{ owns: boolean }>(mayWrite, [role])).rows[0]!.owns
+
 const groupOfThis = `select rolname as name from pg_roles where rolname = left(current_database(), 56) || '_people'`
 const membersOf = `
   select m.rolname as name from pg_auth_members a join pg_roles m on m.oid = a.member join pg_roles g on g.oid = a.roleid
