@@ -211,6 +211,8 @@ describe('a target that cannot be worked with', () => {
       'ok: pg_dump V',
       'ok: pg_dumpall V',
       'ok: pg_restore V',
+      'ok: psql V',
+      'ok: pg_amcheck V',
       'warning: ROLE may not read 1 of 1 tables: pg.dump will refuse',
       'warning: ROLE is no member of the owners of 1 of 1 tables: pg.vacuum would be skipped there',
       'warning: ROLE is bound by row level security: pg.dump refuses tables that it filters',

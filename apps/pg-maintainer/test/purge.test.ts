@@ -160,6 +160,39 @@ describe('pg.purge', () => {
     expect([facts, proof]).toMatchObject([{ deleted: 1, oldestKept: '2030-01-01T00:00:00.000Z' }, { ok: true }])
   })
 
+  test('a batch is one statement, each block is looked at once by the run and once by the proof, and a place is kept beside the next batch', async () => {
+    const place = await made()
+    const tried = await tryOf(place, policy())
+    const told: string[] = []
+    const looked: [from: number, to: number][] = []
+    const session: typeof tried.c.pg.session = async settings => {
+      const second = await tried.c.pg.session(settings)
+      const query: typeof second.query = (sql, values) => {
+        if (sql.includes('DELETE FROM ONLY')) told.push('batch')
+        else if (sql.includes('min(ctid)')) looked.push(values as [number, number])
+        return second.query(sql, values)
+      }
+      return { ...second, query }
+    }
+    // It is slow, so that it ends when the next batch has begun.
+    const save = async (state: unknown) => {
+      const { next } = state as { next: string | null }
+      await place.sql('SELECT pg_sleep(0.02)')
+      told.push(next === null ? 'the last place' : 'a place')
+    }
+    const { facts } = await carryOut(purge, { c: { ...tried.c, pg: { ...tried.c.pg, session }, save } })
+    const [{ blocks }] = (await place.sql<{ blocks: number }>(
+      `SELECT (pg_relation_size('core.outbox') / current_setting('block_size')::int)::int AS blocks`,
+    )) as [{ blocks: number }]
+    const starts = looked.flatMap(([from], index) => (from === 0 ? [index] : []))
+    const looks = starts.map((start, index) => looked.slice(start, starts[index + 1]))
+    expect([facts['batches'], told, looks.map(look => look.reduce((end, [from, to]) => (from === end ? to : Number.NaN), 0))]).toEqual([
+      2,
+      ['batch', 'batch', 'a place', 'the last place'],
+      [blocks, blocks],
+    ])
+  })
+
   test('tells the event of the policy', async () => {
     const place = await made()
     const told: string[] = []

@@ -155,9 +155,9 @@ test('a disk that has no room for the second copy refuses it', async () => {
   await tried.close()
 })
 
-test('where nobody says how large the disk is, the room is unknown and the reason stands there', async () => {
+test('where nobody says how large the disk is, the file system of a server on this machine does', async () => {
   const { url } = await made()
-  expect((await planned(url)).disk).toMatchObject({ freeBytes: null, reason: expect.stringContaining('disk: 100GiB') as string })
+  expect((await planned(url)).disk).toMatchObject({ freeBytes: expect.any(Number) as number, reason: null })
 })
 
 test('a lock that is not to be had is asked for briefly and several times, and then the run comes again later', async () => {

@@ -4,6 +4,7 @@ import { failureOf } from '@dbops/contract/failure'
 import { redact } from '@dbops/runtime/redact'
 import { z } from 'zod'
 import type { Statements } from '../task.ts'
+import type { Disk } from './local-disk.ts'
 
 export const space = z.strictObject({
   measuredAt: z.iso.datetime(),
@@ -69,22 +70,25 @@ async function tried(pg: Statements, sql: string, signal: AbortSignal) {
 
 export const diskUsage = z.strictObject({
   percent: z.number().nullable(),
+  usedBytes: z.int().nullable(),
   totalBytes: z.int().nullable(),
-  /** Who says how large the disk is: `promised` is the target's key `disk`. */
+  /** Who says how large the disk is: `promised` is the target's key `disk`, against databases and write-ahead log; `statfs` the file system itself. */
   source: z.enum(['promised', 'statfs', 'provider']).nullable(),
   reason: z.string().nullable(),
 })
 
-/** Databases and write-ahead log against the promised size of the disk. */
-export function usageOf({ usedBytes, reason }: Space, disk: string | undefined): z.infer<typeof diskUsage> {
+/** Databases and write-ahead log against the promised size of the disk, or else what the file system says. */
+export function usageOf({ usedBytes, reason }: Space, disk: string | undefined, local: Disk | null): z.infer<typeof diskUsage> {
+  if (!disk && local) return { ...local, source: 'statfs', reason: null }
   if (!disk)
     return {
       percent: null,
+      usedBytes,
       totalBytes: null,
       source: null,
       reason: 'PostgreSQL cannot tell the size of its disk: say it in the target, `disk: 100GiB`',
     }
   const totalBytes = parseSize(disk)
   const percent = usedBytes === null || totalBytes === 0 ? null : Math.round((usedBytes / totalBytes) * 1_000) / 10
-  return { percent, totalBytes, source: 'promised', reason }
+  return { percent, usedBytes, totalBytes, source: 'promised', reason }
 }

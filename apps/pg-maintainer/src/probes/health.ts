@@ -1,6 +1,7 @@
 // pg.health: whether the server answers, and the few numbers that say how it is.
 import { formatSize } from '@dbops/contract/duration'
 import { z } from 'zod'
+import { localDisk } from '../health/local-disk.ts'
 import { diskUsage, type Space, space, spaceOf, usageOf } from '../health/space.ts'
 import { defineProbe } from '../task.ts'
 
@@ -87,12 +88,13 @@ export default defineProbe({
   async look(c) {
     const [{ standbys, ...seen }] = (await c.pg.query<Vitals>(vitals)) as [Vitals]
     const measured = await spaceOf(c.pg, (c.last?.result as { space?: Space } | undefined)?.space, c.signal)
-    const usage = usageOf(measured, c.config.engine === 'pg' ? c.config.disk : undefined)
+    const promised = c.config.engine === 'pg' ? c.config.disk : undefined
+    const usage = usageOf(measured, promised, promised ? null : await localDisk(c.pg))
     if (usage.percent !== null && usage.percent >= fullFrom)
       c.find({
         key: 'disk',
         level: usage.percent >= nearlyFullFrom ? 'error' : 'warning',
-        what: `databases and write-ahead log take ${usage.percent} % of the disk: ${formatSize(measured.usedBytes!)} of ${formatSize(usage.totalBytes!)}`,
+        what: `${usage.source === 'promised' ? 'databases and write-ahead log take' : 'all that lies there takes'} ${usage.percent} % of the disk: ${formatSize(usage.usedBytes!)} of ${formatSize(usage.totalBytes!)}`,
         hint: 'enlarge it, or make room: docs/operate/disk.md says how, and what must never be deleted',
         evidence: { space: measured },
       })

@@ -9,7 +9,7 @@ import type { PurgePlan } from './plan.ts'
 import type { Leaf } from './subject.ts'
 import { newPace, openSweep, type Pace, type Run, type Sweep, type SweepWay } from './sweep.ts'
 
-/** Where a purge stands. All of it is kept after each batch. */
+/** Where a purge stands. All of it is kept after each batch, beside the next one. */
 export interface Place {
   /** The oid of the table or partition that is at work; those with a smaller one are done. */
   table: number
@@ -91,13 +91,21 @@ async function purgeLeaf(
 ): Promise<{ remains: Remains; before: string }> {
   const pass = async (to: number) => {
     if (place.next === null) return
-    await sweep.delete(subject, leaf, place.next, { from: 0, to }, async batch => {
-      place.deleted += batch.deleted
-      place.batches++
-      place.next = batch.next
-      await c.save(place)
-      c.progress(place.deleted, Math.max(expired, place.deleted), 'rows', `${showTable(leaf)}, pass ${place.pass}`)
-    })
+    // A place is kept while the next batch is under way, and never before its own is committed: whoever resumes finds a little of it done already.
+    let keeping = Promise.resolve()
+    try {
+      await sweep.delete(subject, leaf, place.next, { from: 0, to }, async batch => {
+        place.deleted += batch.deleted
+        place.batches++
+        place.next = batch.next
+        await keeping
+        keeping = c.save({ ...place })
+        keeping.catch(() => undefined) // it is thrown where it is waited for
+        c.progress(place.deleted, Math.max(expired, place.deleted), 'rows', `${showTable(leaf)}, pass ${place.pass}`)
+      })
+    } finally {
+      await keeping
+    }
   }
   await pass(leaf.blocks)
   // With the blocks that came while the pass was under way.

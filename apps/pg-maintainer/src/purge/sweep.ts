@@ -5,7 +5,7 @@ import { Later, Permanent } from '@dbops/contract/failure'
 import { showTable } from '../table-name.ts'
 import type { Postgres, SecondSession } from '../task.ts'
 import { type Batch, type Blocks, blocksBatch, keyBatch, settingsOf } from './batch.ts'
-import { type Governor, governor, ranges, type Step, target } from './governor.ts'
+import { type Governor, governor, type Range, ranges, type Step, target } from './governor.ts'
 import { nothing, type Remains, remainsByKey, remainsInBlocks, together } from './leftovers.ts'
 import { feelPulse, type Pulse } from './pulse.ts'
 import type { Leaf, Subject } from './subject.ts'
@@ -25,12 +25,14 @@ export interface Pace {
   longestMs: number
   /** ms waited for the sake of others, by reason. */
   waited: Record<Exclude<Step['why'], 'free'>, number>
-  /** Batches until the size had been found: the first one within half and double of the time that was meant. Null: never. */
+  /** Batches until the size had been found: the first one within half and double of the time that was meant, or as large as any may be. Null: never. */
   settledAfter: number | null
   size: number
 }
 
 const whoAmI = `SELECT pg_backend_pid() AS pid`
+/** Of the pause after a batch, after a step that only reads: it holds no row and writes nothing that others would have to wait for. */
+const readingPause = 0.25
 /** ms that a sweep waits in place for a standby or the archive; then its worker is given to others. */
 const patience = 30_000
 
@@ -53,6 +55,7 @@ export class Sweep implements AsyncDisposable {
   readonly #pace: Pace
   readonly #pulse: Pulse
   readonly #governor: Governor
+  readonly #range: Range
   #steps = 0
 
   constructor(run: Run, way: SweepWay, pace: Pace, worker: SecondSession, pulse: Pulse) {
@@ -61,7 +64,8 @@ export class Sweep implements AsyncDisposable {
     this.#pace = pace
     this.worker = worker
     this.#pulse = pulse
-    this.#governor = governor(way === 'index' ? ranges.rows : ranges.blocks)
+    this.#range = way === 'index' ? ranges.rows : ranges.blocks
+    this.#governor = governor(this.#range)
   }
 
   /**
@@ -92,10 +96,11 @@ export class Sweep implements AsyncDisposable {
     }
     let seen = nothing
     for (let from = blocks.from; from < blocks.to; ) {
-      const part = await this.#batch(leaf, async size => {
+      const read = async (size: number) => {
         const to = Math.min(blocks.to, from + (this.#way === 'index' ? ranges.blocks.start : size))
         return { to, remains: await remainsInBlocks(this.worker, subject, leaf, { from, to }, withOldest) }
-      })
+      }
+      const part = await this.#batch(leaf, read, readingPause)
       if (!part) continue
       seen = together(seen, part.remains)
       from = part.to
@@ -104,7 +109,7 @@ export class Sweep implements AsyncDisposable {
   }
 
   /** One step of the way, and the wait after it. Null: it took too long and is to be tried again, smaller. */
-  async #batch<T>(leaf: Leaf, work: (size: number) => Promise<T>): Promise<T | null> {
+  async #batch<T>(leaf: Leaf, work: (size: number) => Promise<T>, pausing = 1): Promise<T | null> {
     await this.#run.guard()
     const began = performance.now()
     const size = this.#governor.size
@@ -115,6 +120,7 @@ export class Sweep implements AsyncDisposable {
       const took = performance.now() - began
       step = this.#governor.after(took, this.#pulse.take())
       this.#note(took, size, step)
+      if (step.why === 'busy') step.pause *= pausing
     } catch (error) {
       step = this.#judge(error as Error & { code?: string }, leaf)
     }
@@ -125,7 +131,7 @@ export class Sweep implements AsyncDisposable {
   #note(took: number, size: number, { why }: Step): void {
     const meant = why === 'free' ? target.free : target.busy
     this.#steps++
-    if (took > meant / 2 && took < meant * 2) this.#pace.settledAfter ??= this.#steps
+    if ((took > meant / 2 && took < meant * 2) || (took <= meant && size === this.#range.most)) this.#pace.settledAfter ??= this.#steps
     this.#pace.longestMs = Math.max(this.#pace.longestMs, Math.round(took))
     this.#pace.size = size
   }

@@ -33,7 +33,7 @@ export default defineTask({
   result: z.strictObject({
     table: z.string(),
     cutOff: time,
-    /** Over all attempts. A batch that was committed in the moment in which its attempt was killed is not in it. */
+    /** Over all attempts. The last two batches of an attempt that was killed may not be in it: their rows are gone, their number was not kept. */
     deleted: count,
     batches: z.int(),
     /** Of the table, or of the partition that holds most of what expired. */

@@ -1,7 +1,11 @@
 // pg.health on a real server: sizes with their age and the disk, and what a role without rights may know.
 
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pgTarget } from '@dbops/contract/config-file'
 import { afterEach, expect, test } from 'vitest'
+import { localDisk } from '../../src/health/local-disk.ts'
 import health from '../../src/probes/health.ts'
 import { type Ground, ground, lookOnce } from '../harness.ts'
 
@@ -32,9 +36,34 @@ test('the size of every database is measured, and shown under the name that othe
   expect(Math.abs(mine.value - bytes)).toBeLessThan(1_000_000)
 })
 
-test('without a promised size the disk is null, with the reason', async () => {
-  const { diskUsage } = await seen(await made())
-  expect(diskUsage).toEqual({ percent: null, totalBytes: null, source: null, reason: expect.stringContaining('disk: 100GiB') as string })
+test('without a promised size the disk is null to a role that may not see where it is, with the reason', async () => {
+  const place = await made()
+  const { result } = await lookOnce(health, place.as(await place.role()))
+  expect((result as unknown as Health).diskUsage).toMatchObject({
+    percent: null,
+    totalBytes: null,
+    source: null,
+    reason: expect.stringContaining('disk: 100GiB') as string,
+  })
+})
+
+test('of a server on this machine the file system says how full its disk is', async () => {
+  const place = await made()
+  const [{ folder }] = (await place.sql<{ folder: string }>(`SELECT current_setting('data_directory') AS folder`)) as [{ folder: string }]
+  const { diskUsage } = await seen(place)
+  const { blocks, bsize } = statfsSync(folder)
+  expect(diskUsage).toMatchObject({ source: 'statfs', totalBytes: blocks * bsize, reason: null, percent: expect.any(Number) as number })
+})
+
+test('a file of another start is no proof that the server is here', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'not-here-'))
+  writeFileSync(join(folder, 'postmaster.pid'), `1\n${folder}\n1000\n5432\n`)
+  const answers = [{ folder, port: '5432', started: 5_000 }]
+  const far = await localDisk({ query: () => Promise.resolve(answers as never[]), execute: () => Promise.resolve([]) })
+  answers[0]!.started = 1_001
+  const near = await localDisk({ query: () => Promise.resolve(answers as never[]), execute: () => Promise.resolve([]) })
+  rmSync(folder, { recursive: true })
+  expect([far, near]).toEqual([null, expect.objectContaining({ totalBytes: expect.any(Number) as number })])
 })
 
 test('against a promised size the disk has a percentage, and is found when it is nearly full', async () => {
