@@ -64,7 +64,10 @@ export function onTerminal(command: string, more: Record<string, string>) {
   const { DBOPS_HOME: _home, DBOPS_LEDGER_URL: _ledger, DBOPS_REDIS_URL: _redis, ...clean } = process.env
   const env = { ...clean, ...more, TERM: 'xterm-256color', SHELL: '/bin/sh' }
   // The shell has Ctrl-C too, and dash would end by it: 130, whatever the command says.
-  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; trap : INT; ${command}`, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'ignore'] })
+  const child = spawn('script', ['-qefc', `stty cols 100 rows 30; trap : INT; ${command}`, '/dev/null'], {
+    env,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
   return {
