@@ -6,7 +6,8 @@ import { parseTable, showTable } from '../table-name.ts'
 import { absentFault, analyzedFrom, holderFault, lastingKeys, tableFaults } from '../tables/faults.ts'
 import { type TableNumbers, tableStatistics } from '../tables/statistics.ts'
 import { defineProbe } from '../task.ts'
-import { describeHolder, horizonHolders } from '../vacuum/horizon.ts'
+import { describeHolder } from '../vacuum/holder.ts'
+import { horizonHolders } from '../vacuum/horizon.ts'
 
 /** So many are shown beside those that the configuration names. */
 const most = 50

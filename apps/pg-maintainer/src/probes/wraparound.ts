@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { showTable } from '../table-name.ts'
 import { defineProbe } from '../task.ts'
-import { describeHolder, horizonHolders } from '../vacuum/horizon.ts'
+import { describeHolder } from '../vacuum/holder.ts'
+import { horizonHolders } from '../vacuum/horizon.ts'
 import { agesOf, stopsAt } from '../wraparound/ages.ts'
 import { faultOf } from '../wraparound/fault.ts'
 

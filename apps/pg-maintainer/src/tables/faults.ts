@@ -3,8 +3,7 @@ import { formatDuration } from '@dbops/contract/duration'
 import type { Fault } from '@dbops/contract/task'
 import { hasLasted, type Since } from '../lasting.ts'
 import { quoteTable, showTable, type TableName } from '../table-name.ts'
-import { endOfHolder } from '../vacuum/end-of-holder.ts'
-import { describeHolder, type Holder } from '../vacuum/horizon.ts'
+import { describeHolder, endOfHolder, type Holder } from '../vacuum/holder.ts'
 import type { TableNumbers } from './statistics.ts'
 
 /** The platform's rule HighDeadTuples: so many, for so long (ms). */

@@ -5,7 +5,8 @@ import type { AnyContext } from '@dbops/contract/task'
 import { z } from 'zod'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type PostgresVerbs } from '../task.ts'
-import { describeHolder, horizonHolders } from '../vacuum/horizon.ts'
+import { describeHolder, factsOfHolders, holderFact, holdersOfFacts } from '../vacuum/holder.ts'
+import { horizonHolders } from '../vacuum/horizon.ts'
 import { notDone, skippedBy } from '../vacuum/skipped.ts'
 import { describeLockHolder, locked, lockHolders } from '../vacuum-full/locked.ts'
 import { watched } from '../vacuum-full/progress.ts'
@@ -13,15 +14,6 @@ import { room } from '../vacuum-full/room.ts'
 import { type Bloated, forecastFrom, forecastOf, measure, sizeClass, survey } from '../vacuum-full/survey.ts'
 import { judge } from '../vacuum-full/verdict.ts'
 
-const holder = z.strictObject({
-  kind: z.enum(['session', 'standby', 'slot', 'prepared']),
-  name: z.string(),
-  pid: z.int().nullable(),
-  role: z.string().nullable(),
-  since: z.iso.datetime().nullable(),
-  state: z.string().nullable(),
-  age: z.int(),
-})
 const rewritten = z.strictObject({
   table: z.string(),
   oid: z.int(),
@@ -33,7 +25,7 @@ const rewritten = z.strictObject({
   bytesAfter: z.number(),
   deadBefore: z.number(),
   /** Who held the horizon when it began, the oldest first: their dead rows are copied too. */
-  holders: z.array(holder).max(5),
+  holders: z.array(holderFact).max(5),
 })
 type Rewritten = z.input<typeof rewritten>
 
@@ -116,7 +108,7 @@ export default defineTask({
         bytesBefore: one.bytes,
         bytesAfter: after?.bytes ?? one.bytes,
         deadBefore: one.dead,
-        holders: holders.slice(0, 5).map(({ since, ...held }) => ({ ...held, since: since?.toISOString() ?? null })),
+        holders: factsOfHolders(holders),
       })
       await c.save({ done })
     }
@@ -133,7 +125,7 @@ export default defineTask({
       judge({
         ...fact,
         now: now.find(({ oid }) => oid === fact.oid),
-        holders: holders.map(held => ({ ...held, since: held.since ? new Date(held.since) : null })),
+        holders: holdersOfFacts(holders),
       }),
     )
     const bad = verdicts.filter(({ ok }) => !ok)

@@ -5,7 +5,8 @@ import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type Postgres, type Statements } from '../task.ts'
-import { type Holder, horizonHolders } from '../vacuum/horizon.ts'
+import { factsOfHolders, type Holder, holderFact, holdersOfFacts } from '../vacuum/holder.ts'
+import { horizonHolders } from '../vacuum/horizon.ts'
 import { byUrgency, freezeShare, mustFreeze, needs } from '../vacuum/need.ts'
 import { watched } from '../vacuum/progress.ts'
 import { isLocked, notDone, type Skipped, skippedBy } from '../vacuum/skipped.ts'
@@ -13,15 +14,6 @@ import { type Measure, measure, measureAllNeedy, type Survey, sizeNow, survey } 
 import { judge } from '../vacuum/verdict.ts'
 
 const time = z.iso.datetime()
-const holder = z.strictObject({
-  kind: z.enum(['session', 'standby', 'slot', 'prepared']),
-  name: z.string(),
-  pid: z.int().nullable(),
-  role: z.string().nullable(),
-  since: time.nullable(),
-  state: z.string().nullable(),
-  age: z.int(),
-})
 const vacuumed = z.strictObject({
   table: z.string(),
   oid: z.int(),
@@ -39,7 +31,7 @@ const vacuumed = z.strictObject({
   /** Whether all of it was gone through, so that its age falls. */
   frozen: z.boolean(),
   /** Who held the horizon when the vacuum began, the oldest first. */
-  holders: z.array(holder),
+  holders: z.array(holderFact),
 })
 
 const now = `SELECT clock_timestamp() AS now`
@@ -155,7 +147,7 @@ export default defineTask({
           after: Math.min(fact.deadAfter, seen.dead),
           threshold: seen.threshold,
           stillOld: fact.frozen && mustFreeze(seen) ? Math.max(seen.age, seen.mxidAge) : null,
-          holders: fact.holders.map(held => ({ ...held, since: held.since ? new Date(held.since) : null })),
+          holders: holdersOfFacts(fact.holders),
         },
         c.pg.name,
       )
@@ -219,7 +211,7 @@ const factsOf = (before: Measure, after: Measure, startedAt: Date, ms: number, h
   ageBefore: before.age,
   ageAfter: after.age,
   frozen: mustFreeze(before),
-  holders: holders.slice(0, 5).map(({ since, ...held }) => ({ ...held, since: since?.toISOString() ?? null })),
+  holders: factsOfHolders(holders),
 })
 
 /** VACUUM of a partition says nothing about the whole: the planner's numbers of the partitioned table come from an ANALYZE of its own. */

@@ -1,6 +1,6 @@
 // Whether a table was rewritten, as a pure decision with its reason.
 import { formatSize } from '@dbops/contract/duration'
-import { describeHolder, type Holder } from '../vacuum/horizon.ts'
+import { describeHolder, type Holder } from '../vacuum/holder.ts'
 
 export const outcomes = ['rewritten', 'unmoved', 'grown', 'held', 'gone'] as const
 export type Outcome = (typeof outcomes)[number]

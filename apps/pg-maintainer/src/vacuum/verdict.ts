@@ -1,5 +1,5 @@
 // Whether a vacuum of one table had its effect, as a pure decision with its reason.
-import { describeHolder, fenceOfOurDump, type Holder } from './horizon.ts'
+import { describeHolder, fenceOfOurDump, type Holder } from './holder.ts'
 
 export const outcomes = ['fell', 'few', 'held_by_dump', 'held', 'stayed', 'unmoved'] as const
 export type Outcome = (typeof outcomes)[number]

@@ -2,8 +2,7 @@
 import type { Severity } from '@dbops/contract/signals'
 import type { Fault } from '@dbops/contract/task'
 import { quoteTable } from '../table-name.ts'
-import { endOfHolder } from '../vacuum/end-of-holder.ts'
-import { describeHolder, type Holder } from '../vacuum/horizon.ts'
+import { describeHolder, endOfHolder, type Holder } from '../vacuum/holder.ts'
 import { type Ages, stopsAt, type TableAge } from './ages.ts'
 
 /** domain.md 5.6: a quarter beyond the age at which autovacuum is forced to freeze it does not keep up; 1.0e9 and 1.5e9 leave hours to days. */

@@ -120,7 +120,18 @@ test.each([
   ['standby', 600, 1_000, 'active', false],
 ] as const)('a %s of %i minutes and %i transactions (%s): found %s', (kind, minutes, age, state, found) => {
   const now = new Date()
-  const holder = { kind, name: 'x', pid: 7, role: null, since: new Date(now.getTime() - minutes * 60_000), state, age }
+  const holder = {
+    kind,
+    name: 'x',
+    pid: 7,
+    role: null,
+    database: null,
+    since: new Date(now.getTime() - minutes * 60_000),
+    state,
+    age,
+    behind: 0,
+    waitsFor: null,
+  }
   expect(holderFault(holder, now) !== null).toBe(found)
 })
 
