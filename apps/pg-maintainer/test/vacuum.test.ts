@@ -92,23 +92,32 @@ describe('pg.vacuum', () => {
     })
   })
 
-  test('rows that were dead before the snapshot go, and whoever keeps the rest is named', async () => {
-    const place = await made()
-    const holder = await place.client('nightly report')
-    const [{ mark }] = (await place.sql<{ mark: string }>(`SELECT pg_current_xact_id()::text AS mark`)) as [{ mark: string }]
-    // A snapshot is as old as the oldest transaction of the whole server, and other tests have theirs.
-    await until('a snapshot that is younger than the dead rows', async () => {
-      await holder.query(`ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ`)
-      const { rows } = await holder.query(`SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 AS young`, [mark])
-      return (rows as { young: boolean }[])[0]!.young
-    })
-    await place.sql(`DELETE FROM core.outbox WHERE id <= 900; SELECT pg_stat_force_next_flush()`)
-    const { proof } = await once(vacuum, place.url, outbox)
-    expect(proof).toMatchObject({
-      ok: true,
-      reason: expect.stringMatching(/fell from 900 to 500; those that stay are held by session \d+ "nightly report"/) as string,
-    })
-  })
+  test.each<[string, string, number, boolean, RegExp]>([
+    [
+      'at least half went',
+      'beside the success',
+      700,
+      true,
+      /fell from 700 to 300; those that stay are held by session \d+ "nightly report"/,
+    ],
+    ['less than half went', 'as the failure', 900, false, /500 of 900 dead rows stay: the horizon is held by session \d+ "nightly report"/],
+  ])(
+    'rows that were dead before the snapshot go: where %s, whoever keeps the rest is named %s',
+    async (_went, _named, deleted, ok, reason) => {
+      const place = await made()
+      const holder = await place.client('nightly report')
+      const [{ mark }] = (await place.sql<{ mark: string }>(`SELECT pg_current_xact_id()::text AS mark`)) as [{ mark: string }]
+      // A snapshot is as old as the oldest transaction of the whole server, and other tests have theirs.
+      await until('a snapshot that is younger than the dead rows', async () => {
+        await holder.query(`ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ`)
+        const { rows } = await holder.query(`SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 AS young`, [mark])
+        return (rows as { young: boolean }[])[0]!.young
+      })
+      await place.sql(`DELETE FROM core.outbox WHERE id <= ${deleted}; SELECT pg_stat_force_next_flush()`)
+      const { proof } = await once(vacuum, place.url, outbox)
+      expect(proof).toMatchObject({ ok, reason: expect.stringMatching(reason) as string })
+    },
+  )
 
   test('a transaction that has only written holds the horizon too, without a snapshot', async () => {
     const place = await made(`${liveRows} CREATE TABLE core.other ();`)
