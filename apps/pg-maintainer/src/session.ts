@@ -23,10 +23,13 @@ export interface SessionOptions {
   onLost?: (error: Error) => void
 }
 
+/** Milliseconds for which a maintenance session waits for a lock. */
+export const lockTimeout = 3_000
+
 // domain.md 5.2. statement_timeout is off because the attempt's own timeout cancels on the server, and knows more than a number.
 const settings = {
   row_security: 'off', // a table that would be filtered is an error, instead of fewer rows
-  lock_timeout: '3s', // whoever waits for a lock makes everybody behind wait too
+  lock_timeout: String(lockTimeout), // whoever waits for a lock makes everybody behind wait too
   statement_timeout: '0',
   idle_in_transaction_session_timeout: '60s',
   idle_session_timeout: '0',

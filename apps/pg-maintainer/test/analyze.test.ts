@@ -92,7 +92,13 @@ describe('pg.analyze', () => {
     const place = await made(`${cases}; CREATE TABLE core.tenants (id int); CREATE TABLE core.users (id int)`)
     const holder = await place.client('a migration')
     await holder.query(`BEGIN; LOCK TABLE core.tenants IN ACCESS EXCLUSIVE MODE`)
-    await expect(once(analyze, place.url, named('core.tenants', 'core.users'))).rejects.toMatchObject({ code: '55P03' })
+    await expect(once(analyze, place.url, named('core.tenants', 'core.users'))).rejects.toMatchObject({
+      code: '55P03',
+      message: expect.stringMatching(
+        /^core\.tenants is locked by session \d+ "a migration" of postgres \(idle in transaction\) since \S+: /,
+      ) as string,
+      hint: expect.stringMatching(/rolls its transaction back.*: SELECT pg_terminate_backend\(\d+\)$/) as string,
+    })
     expect(await place.sql(`SELECT last_analyze IS NOT NULL AS done FROM pg_stat_user_tables WHERE relname = 'users'`)).toEqual([
       { done: true },
     ])

@@ -401,8 +401,20 @@ describe('a dump that breaks off', () => {
     await migration.query(`BEGIN; LOCK TABLE core.event_outbox IN ACCESS EXCLUSIVE MODE`)
     expect(await failureOf(once(dump, place.url, entry({ data: ['core.tenants'] })))).toMatchObject({
       code: 'tool_failed',
-      message: expect.stringMatching(/canceling statement due to (lock|statement) timeout/) as string,
-      hint: expect.stringContaining('another session holds a table exclusively') as string,
+      message: expect.stringMatching(
+        /is locked by session \d+ "migration" of postgres \(idle in transaction\) since \S+: pg_dump ended .*canceling statement due to (lock|statement) timeout/,
+      ) as string,
+      hint: expect.stringMatching(/rolls its transaction back.*: SELECT pg_terminate_backend\(\d+\)$/) as string,
+    })
+  })
+
+  test('a table that it counts and cannot read is told with who holds it', async () => {
+    const place = await made()
+    const migration = await place.client('migration')
+    await migration.query(`BEGIN; LOCK TABLE core.tenants IN ACCESS EXCLUSIVE MODE`)
+    expect(await failureOf(once(dump, place.url, entry({ data: ['core.tenants'] })))).toMatchObject({
+      code: '55P03',
+      message: expect.stringMatching(/is locked by session \d+ "migration" of postgres \(idle in transaction\)/) as string,
     })
   })
 

@@ -164,6 +164,19 @@ describe('pg.refresh-views', () => {
     expect([(facts.tries as number) > 1, proof.ok]).toEqual([true, true])
   })
 
+  test('a view that somebody holds through all tries is told with who that is', async () => {
+    const place = await made(star)
+    const holder = await place.client('a migration')
+    await holder.query(`BEGIN; LOCK TABLE core.cases IN ACCESS EXCLUSIVE MODE`)
+    await expect(once(refresh, place.url, group())).rejects.toMatchObject({
+      code: '55P03',
+      message: expect.stringMatching(
+        /^vision\.\w+, or a table below it, is locked by session \d+ "a migration" of postgres \(idle in transaction\) since \S+: /,
+      ) as string,
+      hint: expect.stringMatching(/: SELECT pg_terminate_backend\(\d+\)$/) as string,
+    })
+  })
+
   test('two refreshes at once: the second begins anew after the first, and neither fails', async () => {
     const place = await made(`${star} ${newOrg}`)
     const both = await Promise.all([once(refresh, place.url, group()), once(refresh, place.url, group())])

@@ -117,7 +117,13 @@ describe('pg.vacuum without a list', () => {
       ${thousand('worn')} DELETE FROM core.worn WHERE id <= 500`)
     const holder = await place.client('a migration')
     await holder.query(`BEGIN; LOCK TABLE core.locked IN ACCESS EXCLUSIVE MODE`)
-    await expect(once(vacuum, place.url)).rejects.toMatchObject({ code: '55P03' })
+    await expect(once(vacuum, place.url)).rejects.toMatchObject({
+      code: '55P03',
+      message: expect.stringMatching(
+        /^core\.locked is locked by session \d+ "a migration" of postgres \(idle in transaction\) since \S+: /,
+      ) as string,
+      hint: expect.stringMatching(/rolls its transaction back.*: SELECT pg_terminate_backend\(\d+\)$/) as string,
+    })
     expect(await place.sql(`SELECT n_dead_tup::int AS dead FROM pg_stat_user_tables WHERE relname = 'worn'`)).toEqual([{ dead: 0 }])
   })
 

@@ -150,7 +150,31 @@ describe('pg.vacuum', () => {
     const place = await made()
     const holder = await place.client('a migration')
     await holder.query(`BEGIN; LOCK TABLE core.outbox IN ACCESS EXCLUSIVE MODE`)
-    await expect(once(vacuum, place.url, outbox)).rejects.toMatchObject({ code: '55P03' })
+    await expect(once(vacuum, place.url, outbox)).rejects.toMatchObject({
+      code: '55P03',
+      message: expect.stringMatching(
+        /^core\.outbox is locked by session \d+ "a migration" of postgres \(idle in transaction\) since \S+: /,
+      ) as string,
+      hint: expect.stringMatching(/rolls its transaction back.*: SELECT pg_terminate_backend\(\d+\)$/) as string,
+    })
+  })
+
+  test('where it waits behind a lock that is waited for itself, the first of the queue is named', async () => {
+    const place = await made()
+    const report = await place.client('a long report')
+    await report.query(`BEGIN`)
+    await report.query(`SELECT count(*) FROM core.outbox`)
+    const migration = await place.client('a migration')
+    void migration.query(`ALTER TABLE core.outbox ADD COLUMN late int`).catch(() => undefined)
+    await until(
+      'it waits',
+      async () =>
+        (await place.sql(`SELECT FROM pg_stat_activity WHERE application_name = 'a migration' AND wait_event_type = 'Lock'`)).length,
+    )
+    await expect(once(vacuum, place.url, outbox)).rejects.toMatchObject({
+      code: '55P03',
+      message: expect.stringMatching(/^core\.outbox is locked by session \d+ "a long report" of postgres/) as string,
+    })
   })
 
   describe('that takes long', () => {

@@ -39,7 +39,8 @@ function describe({ pid, role, application, kind, state, transactionSeconds, que
   return `${who}${state ? ` (${state}${since})` : since}${query ? `: ${query}` : ''}`
 }
 
-function hintFor({ application, kind, state }: RootFacts): string {
+/** What to do about a root, by who it is. */
+export function hintFor({ application, kind, state }: Pick<RootFacts, 'application' | 'kind' | 'state'>): string {
   const ours = /^dbops:[^:]+:(\d+):(.+)$/.exec(application)
   if (ours) return `it is ${ours[2]} of this system: ./dbops runs --state running, then ./dbops cancel its run`
   if (kind === 'autovacuum worker')

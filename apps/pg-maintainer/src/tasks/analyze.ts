@@ -3,6 +3,8 @@ import { table } from '@dbops/contract/names'
 import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
 import { byOid, namedTables, needyTables, type Statistics, whyAnalyze } from '../analyze/survey.ts'
+import { namingBlocker } from '../locks/watch.ts'
+import { lockTimeout } from '../session.ts'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type Statements } from '../task.ts'
 import { isLocked, notDone, type Skipped, skippedBy } from '../vacuum/skipped.ts'
@@ -73,7 +75,8 @@ export default defineTask({
       const [{ now: startedAt } = { now: new Date() }] = await c.pg.query<{ now: Date }>(now)
       const begun = performance.now()
       try {
-        skipped.push(...skippedBy(await c.pg.execute(`ANALYZE ${quoteTable(table)}`), table))
+        const execute = () => c.pg.execute(`ANALYZE ${quoteTable(table)}`)
+        skipped.push(...skippedBy(await namingBlocker(c.pg, { what: () => showTable(table), lockTimeout }, execute), table))
       } catch (error) {
         if (!isLocked(error)) throw error
         locked.push(error)

@@ -13,11 +13,15 @@ import { holdSnapshot, type Snapshot } from '../dump/snapshot.ts'
 import { readStructure } from '../dump/structure.ts'
 import { readSurroundings } from '../dump/surroundings.ts'
 import { withEmptiness } from '../dump/views.ts'
+import { namingBlocker } from '../locks/watch.ts'
+import { lockTimeout } from '../session.ts'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type Postgres, type PostgresVerbs } from '../task.ts'
 
 /** pg_dump waits this long for a table that a migration holds, and no longer: whoever comes later waits behind it. */
-const lockWait = '5s'
+const lockWait = 5_000
+/** pg_dump locks every table, whatever rows it leaves out. The counts wait less long than it does. */
+const reading = { what: () => 'a table of the database', lockTimeout }
 /** The snapshot keeps dying rows; pg_dump has its own transaction for the rest of the way. */
 const snapshotLimit = '1h'
 /** Definitions and roles, which are not in the tables' size. */
@@ -52,7 +56,7 @@ export default defineTask({
 
   async plan(c) {
     await toolVersions(c.pg)
-    const { included, added, excluded, filter, views, bytes } = await planDump(c.pg, c.entries.dump)
+    const { included, added, excluded, filter, views, bytes } = await namingBlocker(c.pg, reading, () => planDump(c.pg, c.entries.dump))
     return {
       tables: included.map(showTable),
       added,
@@ -68,7 +72,7 @@ export default defineTask({
     const clock = stopwatch()
     await c.guard()
     await using snapshot = await holdSnapshot(c.pg, parseDuration(snapshotLimit))
-    const plan = await planDump(snapshot, c.entries.dump)
+    const plan = await namingBlocker(c.pg, reading, () => planDump(snapshot, c.entries.dump))
     const surroundings = await readSurroundings(snapshot)
     const structure = await readStructure(snapshot)
     const views = await withEmptiness(snapshot, plan.views)
@@ -82,14 +86,14 @@ export default defineTask({
       // Only a superuser may read them, and no backup should hold them.
       '--no-role-passwords',
       `--database=${c.pg.database}`,
-      `--lock-wait-timeout=${lockWait}`,
+      `--lock-wait-timeout=${lockWait}ms`,
       '--no-password',
     ])
     const globalsWritten = await c.artifact.write(globalsFile, globals.stdout, c.signal)
     const globalsTime = clock()
 
     await c.guard()
-    const { written, counts, dumpTime, countTime } = await dumpAndCount(c, snapshot, plan)
+    const { written, counts, dumpTime, countTime } = await namingBlocker(c.pg, reading, () => dumpAndCount(c, snapshot, plan))
     const contents = await readContents(c.pg, c.artifact, dumpFile, c.signal)
     compareContents(contents, plan.included)
 
@@ -202,7 +206,7 @@ async function dumpAndCount(c: Workbench, snapshot: Snapshot, plan: DumpPlan) {
 const dumpArguments = ({ id }: Snapshot, { excluded, filter }: DumpPlan): string[] => [
   '--format=custom',
   `--snapshot=${id}`,
-  `--lock-wait-timeout=${lockWait}`,
+  `--lock-wait-timeout=${lockWait}ms`,
   // They belong to nobody's table, and only their owner may read them.
   '--no-blobs',
   '--no-password',

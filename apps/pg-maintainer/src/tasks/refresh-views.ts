@@ -4,11 +4,12 @@ import { Later } from '@dbops/contract/failure'
 import { ref } from '@dbops/contract/task'
 import { isOpen, nextOpening } from '@dbops/contract/windows'
 import { z } from 'zod'
+import { namingBlocker } from '../locks/watch.ts'
 import { listed } from '../relations.ts'
 import { showTable } from '../table-name.ts'
 import { defineTask } from '../task.ts'
 import { inOrder } from '../views/order.ts'
-import { refreshTogether } from '../views/refresh.ts'
+import { lockTimeout, refreshTogether } from '../views/refresh.ts'
 import { type View, viewsOf } from '../views/survey.ts'
 import { verdictOf } from '../views/verdict.ts'
 import { wayOf, ways } from '../views/way.ts'
@@ -68,12 +69,16 @@ export default defineTask({
     const { members, window } = c.entries.group
     const views = inOrder(await viewsOf(c.pg, members))
     if (window) waitForWindow(window, locking(views))
-    const { asOf, ...done } = await refreshTogether(c.pg, views, {
+    let at = ''
+    const how = {
       signal: c.signal,
       guard: () => c.guard(),
-      progress: (index, view) => c.progress(index, views.length, 'views', view),
+      progress: (index: number, view: string) => c.progress(index, views.length, 'views', (at = view)),
       allowDrop: c.params.allowDrop,
-    })
+    }
+    const { asOf, ...done } = await namingBlocker(c.pg, { what: () => `${at}, or a table below it,`, lockTimeout }, () =>
+      refreshTogether(c.pg, views, how),
+    )
     c.progress(views.length, views.length, 'views')
     return { ...done, asOf: asOf.toISOString() }
   },

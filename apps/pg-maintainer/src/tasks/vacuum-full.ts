@@ -3,12 +3,13 @@ import type { PgTarget } from '@dbops/contract/config-file'
 import { table } from '@dbops/contract/names'
 import type { AnyContext } from '@dbops/contract/task'
 import { z } from 'zod'
+import { describeRoot } from '../locks/root.ts'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type PostgresVerbs } from '../task.ts'
 import { describeHolder, factsOfHolders, holderFact, holdersOfFacts } from '../vacuum/holder.ts'
 import { horizonHolders } from '../vacuum/horizon.ts'
 import { notDone, skippedBy } from '../vacuum/skipped.ts'
-import { describeLockHolder, locked, lockHolders } from '../vacuum-full/locked.ts'
+import { locked, lockHolders } from '../vacuum-full/locked.ts'
 import { watched } from '../vacuum-full/progress.ts'
 import { room } from '../vacuum-full/room.ts'
 import { type Bloated, forecastFrom, forecastOf, measure, sizeClass, survey } from '../vacuum-full/survey.ts'
@@ -77,7 +78,7 @@ export default defineTask({
           dead: one.dead,
           seconds: forecastOf([one]),
           alsoWait: one.dependents,
-          lockedNowBy: (await lockHolders(c.pg, one.oid)).map(describeLockHolder),
+          lockedNowBy: (await lockHolders(c.pg, one.oid)).map(describeRoot),
         })),
       ),
       disk,

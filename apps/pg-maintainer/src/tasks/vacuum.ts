@@ -3,6 +3,8 @@
 import { table } from '@dbops/contract/names'
 import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
+import { namingBlocker } from '../locks/watch.ts'
+import { lockTimeout } from '../session.ts'
 import { quoteTable, showTable } from '../table-name.ts'
 import { defineTask, type Postgres, type Statements } from '../task.ts'
 import { factsOfHolders, type Holder, holderFact, holdersOfFacts } from '../vacuum/holder.ts'
@@ -106,16 +108,18 @@ export default defineTask({
       const begun = performance.now()
       await (mustFreeze(table) ? c.pg.query(freezeOld, [table.freezeMax, table.mxidFreezeMax]) : c.pg.query(freezeAsEver))
       try {
-        const bytesBefore = await sizeNow(c.pg, table.oid)
-        const notices = await watched(
-          c.pg,
-          table.oid,
-          (scanned, total, phase) => c.progress(scanned, total, 'blocks', `${showTable(table)}: ${phase}`),
-          () => c.pg.execute(`VACUUM ${c.params.analyze ? '(ANALYZE) ' : ''}${quoteTable(table)}`),
-        )
+        const { notices, ...bytes } = await namingBlocker(c.pg, { what: () => showTable(table), lockTimeout }, async () => {
+          const bytesBefore = await sizeNow(c.pg, table.oid)
+          const notices = await watched(
+            c.pg,
+            table.oid,
+            (scanned, total, phase) => c.progress(scanned, total, 'blocks', `${showTable(table)}: ${phase}`),
+            () => c.pg.execute(`VACUUM ${c.params.analyze ? '(ANALYZE) ' : ''}${quoteTable(table)}`),
+          )
+          return { notices, bytesBefore, bytesAfter: await sizeNow(c.pg, table.oid) }
+        })
         skipped.push(...skippedBy(notices, table))
         const [after] = await measure(c.pg, [table.oid])
-        const bytes = { bytesBefore, bytesAfter: await sizeNow(c.pg, table.oid) }
         done.push({ ...factsOf(table, after ?? table, startedAt, performance.now() - begun, holders), ...bytes })
       } catch (error) {
         // One table that somebody has locked is no reason to leave the others as they are.
@@ -216,13 +220,16 @@ const factsOf = (before: Measure, after: Measure, startedAt: Date, ms: number, h
 
 /** VACUUM of a partition says nothing about the whole: the planner's numbers of the partitioned table come from an ANALYZE of its own. */
 async function analyzeParents(
-  c: { pg: Pick<Postgres, 'execute'>; guard(): Promise<void> },
+  c: { pg: Postgres; guard(): Promise<void> },
   parents: Survey['parents'],
   skipped: Skipped[],
 ): Promise<string[]> {
   for (const parent of parents) {
     await c.guard()
-    skipped.push(...skippedBy(await c.pg.execute(`ANALYZE ${quoteTable(parent)}`), parent))
+    const notices = await namingBlocker(c.pg, { what: () => showTable(parent), lockTimeout }, () =>
+      c.pg.execute(`ANALYZE ${quoteTable(parent)}`),
+    )
+    skipped.push(...skippedBy(notices, parent))
   }
   return parents.map(showTable)
 }

@@ -27,8 +27,9 @@ export interface Refresh {
 
 // Under READ COMMITTED each view would be of a moment of its own, and a fact could miss a member that its dimension does not have yet.
 const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ`
-// Whoever waits for an exclusive lock makes all later readers wait as well; so no longer than this, and rather once more from the start.
-const waitShort = `SET LOCAL lock_timeout = '1s'`
+/** Milliseconds: whoever waits for an exclusive lock makes all later readers wait as well; so no longer, and rather once more from the start. */
+export const lockTimeout = 1_000
+const waitShort = `SET LOCAL lock_timeout = ${lockTimeout}`
 const thisTransaction = `SELECT pg_current_xact_id()::text AS transaction, transaction_timestamp() AS "asOf"`
 const readMark = `SELECT xmin::text AS mark FROM pg_class WHERE oid = $1`
 
