@@ -349,13 +349,17 @@ describe('pg.refresh-views', () => {
 })
 
 describe('the order of views', () => {
-  const view = (oid: number, ...uses: number[]) => ({ oid, uses })
+  const view = (oid: number, ...uses: number[]) => ({ oid, uses, populated: true, hasKey: true })
+  const shut = (oid: number, ...uses: number[]) => ({ ...view(oid, ...uses), hasKey: false })
   test.each([
     ['the order of the configuration, where nothing binds them', [view(3), view(1), view(2)], [3, 1, 2]],
     ['what is read goes first', [view(1, 2), view(2)], [2, 1]],
     ['through several of them', [view(1, 2, 3), view(2, 3), view(3)], [3, 2, 1]],
     ['tables below them do not matter', [view(1, 77), view(2, 77)], [1, 2]],
     ['only what must moves', [view(5), view(1, 2), view(6), view(2)], [5, 6, 2, 1]],
+    ['what locks readers out goes last', [shut(1), view(2), shut(3), view(4)], [2, 4, 1, 3]],
+    ['what locks readers out goes before those that read it, and no earlier', [shut(1), view(2, 1), view(3)], [3, 1, 2]],
+    ['of those that lock readers out the one that others wait for goes first', [shut(1), shut(2), view(3, 2)], [2, 3, 1]],
   ])('%s', (_, views, order) => {
     expect(inOrder(views).map(({ oid }) => oid)).toEqual(order)
   })
