@@ -5,6 +5,7 @@ import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import wraparound from '../src/probes/wraparound.ts'
 import vacuum from '../src/tasks/vacuum.ts'
+import vacuumFull from '../src/tasks/vacuum-full.ts'
 import { type Ground, ground, lookOnce, once } from './harness.ts'
 
 // Of its own: a snapshot is as old as the oldest transaction of the whole server, and other tests have theirs.
@@ -76,6 +77,20 @@ test('a writer of another database, where a statement here sees it only', async 
   await sleeping
   await writer.query('ROLLBACK')
   expect(told).toMatch(/held by session \d+ "forgotten" of postgres \(idle in transaction\) in database "other"/)
+})
+
+test('a writer of another database, where pg.vacuum-full copied dead rows for its own snapshot', async () => {
+  const other = await groundIn('other')
+  await other.sql('CREATE TABLE core.t ()')
+  const writer = await other.client('forgotten')
+  await writer.query('BEGIN; INSERT INTO core.t DEFAULT VALUES')
+  await place.sql(`DELETE FROM core.outbox WHERE id <= 900`)
+  const { proof } = await once(vacuumFull, place.url, { params: { tables: ['core.outbox'] } })
+  await writer.query('ROLLBACK')
+  expect([proof.ok, proof.reason]).toEqual([
+    false,
+    expect.stringMatching(/rewritten with 900 dead rows in it: .* held by session \d+ "forgotten" .* in database "other"/),
+  ])
 })
 
 test('one that waits for a lock itself, with whom it waits for', async () => {

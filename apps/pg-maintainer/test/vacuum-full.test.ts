@@ -21,6 +21,12 @@ const bloated = `
 const made = async (setup = bloated) => {
   const one = await ground(setup)
   grounds.push(one)
+  // It copies what transactions of the whole server may have to see, and other tests have theirs.
+  const [{ mark }] = (await one.sql<{ mark: string }>(`SELECT pg_current_xact_id()::text AS mark`)) as [{ mark: string }]
+  await until(
+    'no transaction is older than the dead rows',
+    async () => (await one.sql(`SELECT WHERE pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8`, [mark])).length,
+  )
   return one
 }
 const outbox = { params: { tables: ['core.outbox'] } }

@@ -56,7 +56,7 @@ export default defineTask({
     const done = new Map((c.state?.done ?? []).map(one => [one.oid, one.bytesBefore]))
     const todo = tables.filter(({ oid }) => !done.has(oid))
     const disk = await room(c.pg, todo, (c.target.config as PgTarget | null)?.disk, c.signal)
-    const holders = await horizonHolders(c.pg, false)
+    const holders = await horizonHolders(c.pg, false, true)
     return {
       // What is rewritten already counts as it was: the plan of a later attempt is the same plan.
       decides: {
@@ -93,7 +93,7 @@ export default defineTask({
       if (done.some(({ oid }) => oid === one.oid)) continue
       const name = showTable(one)
       c.progress(index, all.length, 'tables', name)
-      const holders = await horizonHolders(c.pg, false)
+      const holders = await horizonHolders(c.pg, false, true)
       await c.guard()
       if (c.run.permittedUntil)
         await c.pg.query(setStatementTimeout, [String(Math.max(1, c.run.permittedUntil.getTime() + grace - Date.now()))])
