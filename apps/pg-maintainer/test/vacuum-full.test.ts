@@ -26,6 +26,7 @@ const made = async (setup = bloated) => {
   await until(
     'no transaction is older than the dead rows',
     async () => (await one.sql(`SELECT WHERE pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8`, [mark])).length,
+    { within: 30_000 },
   )
   return one
 }
