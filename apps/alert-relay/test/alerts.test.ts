@@ -77,7 +77,7 @@ describe('an episode', () => {
     expect((await listAlerts(bench.ledger, { limit: 10 }))[0]!.since).toEqual(at('05:00'))
   })
 
-  test.each(['run_lost', 'run_cancelled', 'schedule_missed', 'catalog_mismatch'] as const)('is not opened by %s', async name => {
+  test.each(['run_lost', 'run_cancelled', 'run_refused', 'schedule_missed', 'catalog_mismatch'] as const)('is not opened by %s', async name => {
     const lost = { ...event({ at: '05:00' }), type: `io.axiom.dbops.${name}.v1` }
     const reasons = await bench.ledger.transaction(db => handleEvent(db, lost, rules(), at('05:00')))
     expect([reasons, await listAlerts(bench.ledger, { limit: 10 })]).toEqual([[], []])

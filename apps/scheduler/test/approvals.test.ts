@@ -81,7 +81,7 @@ describe('a run that wants approval', () => {
     expect([run.state, run.error, await events()]).toEqual([
       'refused',
       { code: 'not_owner', message: 'its plan was refused: the role may not', hint: 'GRANT x TO y' },
-      ['vacuum_failed'],
+      ['run_refused'],
     ])
   })
 
@@ -158,7 +158,7 @@ describe('a run that wants approval', () => {
     expect([(await found(id)).state, (await found(id)).error, await events()]).toEqual([
       'refused',
       { code: 'rejected', message: `rejected by ${approver}: not this week` },
-      ['approval_wanted', 'vacuum_failed', 'approval_ended'],
+      ['approval_wanted', 'run_refused', 'approval_ended'],
     ])
   })
 
@@ -180,7 +180,12 @@ describe('a run that wants approval', () => {
     const late = await approve(id, digest)
     await ledger.transaction(db => endOverdue(db, service()))
     const run = await found(id)
-    expect([late, run.state, run.error?.code]).toMatchObject([{ ok: false }, 'refused', 'approval_expired'])
+    expect([late, run.state, run.error?.code, await events()]).toMatchObject([
+      { ok: false },
+      'refused',
+      'approval_expired',
+      ['approval_wanted', 'run_refused', 'approval_ended'],
+    ])
   })
 
   test('approved in operating hours it waits for their end, and its deadline begins there', async () => {

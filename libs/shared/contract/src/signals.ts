@@ -135,6 +135,7 @@ export const signals = {
   run_succeeded: { severity: 'info', summary: 'a run ended well', data: runFacts, resolves: ['run_failed'] },
   run_failed: { severity: 'error', summary: 'a run ended badly', data: runFacts, alert: true },
   run_cancelled: { severity: 'info', summary: 'a run was cancelled by a person', data: runFacts },
+  run_refused: { severity: 'info', summary: 'what a person asked for cannot be done, or was not approved', data: runFacts },
   run_lost: { severity: 'warning', summary: 'an attempt was lost with its process; the run goes on elsewhere', data: runFacts },
   schedule_missed: { severity: 'warning', summary: 'slots of a schedule were not run', data: scheduleFacts },
   policy_violation: { severity: 'warning', summary: 'a policy refused a command', data: policyFacts },

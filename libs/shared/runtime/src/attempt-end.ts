@@ -9,6 +9,7 @@ import { backoff } from './backoff.ts'
 import { Cancelled, Superseded } from './leases.ts'
 import { putBack } from './put-back.ts'
 import { redact, redactAll } from './redact.ts'
+import { badEndOf } from './run-events.ts'
 import type { RunLog } from './run-log.ts'
 
 export interface GoodEnd {
@@ -95,7 +96,7 @@ export async function endedBadly<V>(
         hint: 'look at the target before you retry: this task is never repeated by itself',
       }
     : error
-  const event: SignalName = cancelled ? 'run_cancelled' : task.emits.failed
+  const event = badEndOf(run, state)
   const proof: Pick<runs.End, 'result' | 'evidence'> =
     reason instanceof NotProven ? redactAll({ result: reason.facts, evidence: reason.proof.evidence }) : {}
   const facts = { state, result: proof.result ?? null, error: told }

@@ -28,7 +28,7 @@ export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] => [
 const ofSlots = ['zone', 'misfire', 'catchUp', 'overlap', 'jitter']
 
 /** Told of any run, whatever its task. */
-const ofEveryRun = ['run_lost', 'run_cancelled']
+const ofEveryRun = ['run_lost', 'run_cancelled', 'run_refused']
 
 /** Schedules whose runs tell the event that they run for, by themselves or by way of others: each run would bear the next, for ever. */
 function circles(raw: Raw, catalog: Catalog): Found[] {

@@ -11,6 +11,10 @@ export function operationOf(task: TaskEntry, params: Record<string, unknown>): s
   return `${task.name}:${createHash('sha256').update(canonical(params)).digest('hex').slice(0, 6)}`
 }
 
+/** Whether the operation is one that the configuration knows: it comes again, and its next success ends what an earlier failure opened. */
+export const isNamed = (task: TaskEntry, params: Record<string, unknown>): boolean =>
+  !Object.keys(params).length || Object.keys(params).some(param => refOf(task, param))
+
 /** The lock names of a run, with `{x}` filled in from its parameters. */
 export function locksOf(task: TaskEntry, params: Record<string, unknown>): { name: string; exclusive: boolean }[] {
   const fill = (name: string) => name.replace(/\{(\w+)\}/g, (_, param: string) => String(params[param]))

@@ -3,8 +3,9 @@ import { taskNamed } from '@dbops/catalog/catalog'
 import { type Envelope, toEnvelope } from '@dbops/contract/envelope'
 import type { Failure } from '@dbops/contract/failure'
 import type { SignalName } from '@dbops/contract/signals'
-import type { Run } from '@dbops/ledger/runs'
+import type { FinalState, Run } from '@dbops/ledger/runs'
 import { v7 as uuidv7 } from 'uuid'
+import { isNamed } from './operation.ts'
 import type { Service } from './service.ts'
 
 /** Of whom the event is: a service, or the command line. */
@@ -15,7 +16,19 @@ export const tellerOf = (app: string, environment: string): Teller => ({
 })
 export type LastGood = { id: string; createdAt: Date; location: string }
 
-/** `emits.failed` of the task, or `run_cancelled`. `lastGood`: of a task that produces backups, the newest that there is. */
+/**
+ * `emits.failed` of the task, or `run_cancelled`; `run_refused`, which opens no alert, where the refusal is an answer to a person: of a command
+ * in its own words, whose operation no schedule will ever bring to success, and of what waited for an approval.
+ */
+export function badEndOf(run: Run, state: FinalState): SignalName {
+  if (state === 'cancelled') return 'run_cancelled'
+  const task = taskNamed(run.task)
+  const isOwnWords = run.cause.kind === 'command' && task !== undefined && !isNamed(task, run.spec.params)
+  if (state === 'refused' && (run.state === 'awaiting_approval' || isOwnWords)) return 'run_refused'
+  return task?.emits.failed ?? 'run_failed'
+}
+
+/** `lastGood`: of a task that produces backups, the newest that there is. */
 export function endEvent(
   teller: Teller,
   run: Run,
@@ -24,14 +37,7 @@ export function endEvent(
   lastGood?: LastGood,
 ): Envelope {
   const task = taskNamed(run.task)
-  return tell(
-    teller,
-    run,
-    state === 'cancelled' ? 'run_cancelled' : (task?.emits.failed ?? 'run_failed'),
-    state,
-    error,
-    task?.produces ? (lastGood ?? null) : undefined,
-  )
+  return tell(teller, run, badEndOf(run, state), state, error, task?.produces ? (lastGood ?? null) : undefined)
 }
 
 export const lostEvent = (teller: Teller, run: Run, error: Failure): Envelope => tell(teller, run, 'run_lost', 'queued', error, undefined)
