@@ -29,10 +29,15 @@ export function runProbes<Verbs>(service: Service, driver: EngineDriver<Verbs>, 
         steady: true,
         always: true,
         turn: async () => {
-          // Longer than the interval, so that the holder keeps it from reading to reading.
-          if (await hold(service.ledger, `probe:${target.name}:${probe.name}`, service.name, every * 2))
-            await read(service, driver, probe, target, entries[index]!, gauges)
-          else gauges.clear()
+          try {
+            // Longer than the interval, so that the holder keeps it from reading to reading.
+            if (await hold(service.ledger, `probe:${target.name}:${probe.name}`, service.name, every * 2))
+              await read(service, driver, probe, target, entries[index]!, gauges)
+            else gauges.clear()
+          } catch (error) {
+            gauges.clear()
+            throw error
+          }
         },
       })
     }
@@ -87,6 +92,13 @@ async function read<Verbs>(
   const reading: Reading = { target: target.name, probe: probe.name, state: 'ok', result: null, error: null, told: false }
   const beside = new Beside()
   const isHealth = probe.name === `${driver.engine}.health`
+  const last = await lastReading(ledger, target.name, probe.name)
+  let ledgerFailed: { error: unknown } | undefined
+  const query = (sql: string, values?: unknown[]) =>
+    ledger.query(sql, values).catch((error: unknown) => {
+      ledgerFailed = { error }
+      throw error
+    })
   let session: Session<Verbs> | undefined
   try {
     session = await driver.look(target, name, signal)
@@ -97,8 +109,8 @@ async function read<Verbs>(
       environment: target.environment,
       installation: ledger.installation,
       signal,
-      last: await lastReading(ledger, target.name, probe.name),
-      ledger,
+      last,
+      ledger: { query: query as LedgerAccess['query'] },
       tell: (event, data, operation) => void beside.events.push({ event, data, operation }),
       find: fault => void beside.faults.push(fault),
       keep: work => void beside.keeping.push(work),
@@ -106,6 +118,8 @@ async function read<Verbs>(
     reading.result = redactAll(probe.result.parse(await probe.look({ ...look, ...session.verbs })))
   } catch (error) {
     if (service.signal.aborted) return
+    // It says nothing of the target.
+    if (ledgerFailed) throw ledgerFailed.error
     const told = failureOf(signal.aborted ? new Error(`no answer within ${probe.timeout}`) : error)
     reading.state = 'failed'
     reading.error = { ...told, message: redact(told.message) }

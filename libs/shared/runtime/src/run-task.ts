@@ -43,13 +43,19 @@ export async function runAttempt<Verbs>(a: Attempt<Verbs>): Promise<void> {
   }
 }
 
+/** ms; a longer timer would ring at once, and no attempt lasts so long. */
+const longestTimer = 2 ** 31 - 1
+
 /** With `atEnd: stop` the work ends with its window: its state is kept, no attempt is burnt, and it goes on at the next opening. */
 function atClosing<V>({ run, service, abort }: Attempt<V>): NodeJS.Timeout | undefined {
   const window = run.spec.window?.atEnd === 'stop' ? service.config.windows[run.spec.window.name] : undefined
   const now = new Date()
   if (!window || !isOpen(window, service.config.zone, now)) return undefined
   const closes = nextClosing(window, service.config.zone, now)
-  return setTimeout(() => abort.abort(new WindowClosed(`window "${run.spec.window!.name}" closed`)), closes.getTime() - now.getTime())
+  return setTimeout(
+    () => abort.abort(new WindowClosed(`window "${run.spec.window!.name}" closed`)),
+    Math.min(closes.getTime() - now.getTime(), longestTimer),
+  )
 }
 
 /** What the policy permitted for a time ends with that time, and is not begun when it would not fit into the rest of it: then the run waits again, and no attempt is burnt. */
@@ -59,7 +65,7 @@ function atEndOfPermission<V>({ run, abort }: Attempt<V>): NodeJS.Timeout | unde
   const end = (what: string) => abort.abort(new WindowClosed(`${what} (${permit.rule})`))
   const now = Date.now()
   if (now > permit.startBy.getTime()) end(`it would not be done by ${permit.until.toISOString()}`)
-  return setTimeout(() => end(`its time was over at ${permit.until.toISOString()}`), permit.until.getTime() - now)
+  return setTimeout(() => end(`its time was over at ${permit.until.toISOString()}`), Math.min(permit.until.getTime() - now, longestTimer))
 }
 
 /** What was approved is what is done: a plan that decides something else is refused before anything is touched. */

@@ -125,6 +125,17 @@ describe('a reading', () => {
     expect(await told()).toEqual(['probe_failed pg.sizes', 'probe_recovered pg.sizes', 'probe_failed pg.sizes'])
   })
 
+  test.each([
+    ['before it begins', /from probes/, () => undefined],
+    ['while it looks', /from nothing_yet/, (look: Look<{ n: number }>) => look.ledger.query('select from nothing_yet')],
+  ])('for which the ledger was away %s says nothing of the target', async (_, lost, work) => {
+    const query = ((sql: string, values?: unknown[]) =>
+      lost.test(sql) ? Promise.reject(new Error('Connection terminated')) : ledger.query(sql, values)) as Ledger['query']
+    const { read, told } = reader({ ledger: { ...ledger, query } })
+    const seen = await read(work).catch((error: Error) => error.message)
+    expect([seen, await told()]).toEqual(['Connection terminated', []])
+  })
+
   test('of a target that does not answer is told by its health alone', async () => {
     const down = { isDown: true }
     const [sizes, health] = [reader(down), reader({ ...down, name: 'pg.health' })]
@@ -205,12 +216,31 @@ describe('the metrics of a reading', () => {
       'dbops_probe_ok{engine="pg",target="core",probe="pg.sizes",app="pg-maintainer"} 0',
     ])
   })
+
+  test('are taken down when nobody can read any more, as the ledger is away', async () => {
+    const away = { ...ledger }
+    const { read, metrics } = reader({ ledger: away })
+    await read(() => undefined)
+    away.query = () => Promise.reject(new Error('Connection terminated'))
+    await read(() => undefined).catch(() => undefined)
+    expect((await metrics()).filter(line => line.startsWith('dbops_') || line.startsWith('core_'))).toEqual([])
+  })
 })
 
 type Work = (look: Look<{ n: number }>) => unknown
 
 /** One maintainer with one probe, whose looks are given one by one. */
-function reader({ name = 'pg.sizes', compat = true, isDown = false }: { name?: string; compat?: boolean; isDown?: boolean } = {}) {
+function reader({
+  name = 'pg.sizes',
+  compat = true,
+  isDown = false,
+  ledger: own = ledger,
+}: {
+  name?: string
+  compat?: boolean
+  isDown?: boolean
+  ledger?: Ledger
+} = {}) {
   let work: Work = () => undefined
   const probe = probeOf()({
     name,
@@ -226,9 +256,9 @@ function reader({ name = 'pg.sizes', compat = true, isDown = false }: { name?: s
       ],
     }),
     compat: () => ({ core_db_pool_size: [{ labels: { pool: 'core' }, value: 20 }] }),
-    look: c => {
-      work(c)
-      return Promise.resolve({ n: 1 })
+    look: async c => {
+      await work(c)
+      return { n: 1 }
     },
   })
   const loops: Loop[] = []
@@ -250,7 +280,7 @@ function reader({ name = 'pg.sizes', compat = true, isDown = false }: { name?: s
   const service = {
     name: `pg-maintainer@test:${uuidv7()}`,
     config,
-    ledger,
+    ledger: own,
     metrics: registry,
     log: { error: quiet, info: quiet, warn: quiet },
     signal: new AbortController().signal,
