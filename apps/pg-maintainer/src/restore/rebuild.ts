@@ -11,6 +11,7 @@ import { quoteTable, showTable, type TableName } from '../table-name.ts'
 import { toolFailed } from '../tool.ts'
 import type { DumpManifest } from './dump-manifest.ts'
 import { restoreGlobals } from './globals.ts'
+import { unlessOwnTrouble } from './own-trouble.ts'
 import type { Scratch } from './scratch.ts'
 import type { Stopwatch } from './stopwatch.ts'
 import { chooseEntries, isLeftOut, neverRestored } from './table-of-contents.ts'
@@ -130,7 +131,7 @@ async function restoreDump(scratch: Scratch, leftOut: readonly string[]): Promis
     dump,
   ])
   const end = await restore.done
-  if (end.signal || /No space left on device|server closed the connection|terminating connection/.test(end.stderr))
+  if (end.signal || /No space left on device|out of (shared )?memory|server closed the connection|terminating connection/.test(end.stderr))
     // That is no word about the backup.
     throw toolFailed('pg_restore', end)
   return { dropped, fault: end.code === 0 ? undefined : toolFailed('pg_restore', end).message }
@@ -145,7 +146,10 @@ async function analyze(scratch: Scratch): Promise<string[]> {
     await using session = await scratch.open(restoredDatabase, asPsql)
     for (let table = waiting.shift(); table; table = waiting.shift()) {
       const name = showTable(table)
-      await session.execute(`ANALYZE ${quoteTable(table)}`).catch((error: unknown) => faults.push(`${name}: ${failureOf(error).message}`))
+      await session.execute(`ANALYZE ${quoteTable(table)}`).catch((error: unknown) => {
+        unlessOwnTrouble(error)
+        faults.push(`${name}: ${failureOf(error).message}`)
+      })
     }
   }
   await Promise.all(Array.from({ length: jobs }, work))
@@ -162,6 +166,7 @@ async function refreshViews(scratch: Scratch, { facts }: DumpManifest): Promise<
       await session.execute(`REFRESH MATERIALIZED VIEW ${quoteTable(view)}`)
       await session.execute(`ANALYZE ${quoteTable(view)}`)
     } catch (error) {
+      unlessOwnTrouble(error)
       faults.push(`${showTable(view)} could not be refreshed: ${failureOf(error).message}`)
     }
   }

@@ -1,6 +1,7 @@
 // Runs the checks over a restored copy, each after its negative control, and comes to a verdict.
 import { failureOf, Refused } from '@dbops/contract/failure'
 import { type Check, type Copy, NotChecked, plant } from './check.ts'
+import { unlessOwnTrouble } from './own-trouble.ts'
 
 export const verdicts = ['pass', 'partial', 'fail'] as const
 export type Verdict = (typeof verdicts)[number]
@@ -58,6 +59,7 @@ async function sayOf(
     if (!seen.length) return { outcome: 'blind', faults: [], reason: 'it did not see the fault that was planted for it' }
   } catch (error) {
     signal.throwIfAborted()
+    unlessOwnTrouble(error)
     if (wasNotChecked(error)) return { outcome: 'not checked', faults: [], reason: (error as Error).message }
     return { outcome: 'blind', faults: [], reason: `its negative control failed: ${failureOf(error).message}` }
   }
@@ -66,6 +68,7 @@ async function sayOf(
     return { outcome: faults.length ? 'fail' : 'pass', faults }
   } catch (error) {
     signal.throwIfAborted()
+    unlessOwnTrouble(error)
     if (wasNotChecked(error)) return { outcome: 'not checked', faults: [], reason: (error as Error).message }
     return { outcome: 'fail', faults: [`it could not be carried out: ${failureOf(error).message}`] }
   }
