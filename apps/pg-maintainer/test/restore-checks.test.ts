@@ -156,13 +156,13 @@ describe('a check', () => {
     const report = await runCheck({} as Copy, { ...silent, ...check }, new AbortController().signal)
     expect([report, verdictOf([report]), report.faults.length <= 10]).toMatchObject([outcome, verdict, true])
   })
-})
 
-test.each(['check', 'control'] as const)('a %s that meets a server without room is no verdict', async at => {
-  const { copy } = await made('CREATE POLICY p ON core.t USING (true)')
-  const full = async () => void (await copy.pg.execute(`DO $$ BEGIN RAISE 'no space left on the disk' USING ERRCODE = '53100'; END $$`))
-  const check: Check = { ...silent, [at]: () => full().then(() => []) }
-  await expect(runCheck(copy, check, new AbortController().signal)).rejects.toThrow('no space left on the disk')
+  test.each(['check', 'control'] as const)('whose %s meets a server without room is no verdict', async at => {
+    const { copy } = await made('CREATE POLICY p ON core.t USING (true)')
+    const full = async () => void (await copy.pg.execute(`DO $$ BEGIN RAISE 'no space left on the disk' USING ERRCODE = '53100'; END $$`))
+    const check: Check = { ...silent, [at]: () => full().then(() => []) }
+    await expect(runCheck(copy, check, new AbortController().signal)).rejects.toThrow('no space left on the disk')
+  })
 })
 
 test('tablespaces stay where they are, and who granted a membership is left open', () => {
