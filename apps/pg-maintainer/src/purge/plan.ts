@@ -87,7 +87,7 @@ const adviceOf = (subject: Subject, estimates: Estimate[]): Fault[] =>
     .map(({ leaf, expired, cost, advised }) => ({
       key: `index for purges of ${showTable(leaf)} by ${subject.by}${subject.where === undefined ? '' : ` where ${subject.where}`}`,
       level: 'info',
-      what: `a purge of ${showTable(leaf)} reads ${(cost.index ?? cost.blocks).toLocaleString('en')} blocks for ${expired.toLocaleString('en')} rows; with an index it would cost as much as ${advised!.toLocaleString('en')}`,
+      what: `a purge of ${showTable(leaf)} reads ${(cost.index ?? cost.blocks).toLocaleString('en')} blocks for ${expired < 1 ? 'hardly a row' : `about ${Math.round(expired).toLocaleString('en')} rows`}; with an index it would cost as much as reading ${Math.max(1, Math.round(advised!)).toLocaleString('en')}`,
       sql: `CREATE INDEX CONCURRENTLY ON ${quoteTable(leaf)} (${unquoted(subject.by)})${subject.where === undefined ? '' : ` WHERE ${subject.where}`}`,
     }))
 const unquoted = (name: string) => (/^"[a-z_][a-z0-9_]*"$/.test(name) ? name.slice(1, -1) : escapeIdentifier(name.slice(1, -1)))
