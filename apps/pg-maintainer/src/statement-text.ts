@@ -1,6 +1,6 @@
 // The text of somebody's statement as it may leave the server, and why there may be none.
 import { redact } from '@dbops/runtime/redact'
-import { withoutLiterals } from './statements/without-literals.ts'
+import { withoutLiterals } from '@dbops/runtime/without-literals'
 
 /**
  * At most `most` characters, without the values that were asked for. Null where the role may not see it. The literals go first: a secret that is taken out of the

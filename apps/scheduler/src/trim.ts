@@ -1,5 +1,6 @@
-// Keeps stream, outbox, inbox and findings from growing: by age, and never past what a registered reader has not read until that reader is older than its promise.
+// Keeps stream, outbox, inbox, findings and commands from growing: by age, and never past what a registered reader has not read until that reader is older than its promise.
 import { parseDuration } from '@dbops/contract/duration'
+import { trimCommands } from '@dbops/ledger/commands'
 import { endOrphans, trimFindings } from '@dbops/ledger/findings'
 import { trimInbox } from '@dbops/ledger/inbox'
 import { hold } from '@dbops/ledger/leases'
@@ -18,6 +19,9 @@ const keepInbox = parseDuration('30d')
 /** As long as what alerts leave behind. */
 const keepFindings = parseDuration('90d')
 
+/** A key that is used again after that is a new command. */
+const keepCommands = parseDuration('90d')
+
 export function trimming(service: Service): void {
   const redis = service.redis('prompt')
   const lagging = new Set<string>()
@@ -33,6 +37,7 @@ export function trimming(service: Service): void {
       while (await trimOutbox(service.ledger, read, readersOf(service), anyway)) alive()
       while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox))) alive()
       while (await trimFindings(service.ledger, new Date(now.getTime() - keepFindings))) alive()
+      while (await trimCommands(service.ledger, new Date(now.getTime() - keepCommands))) alive()
       await forgetTargets(service)
       await sweepServices(service.ledger)
     },

@@ -1,4 +1,5 @@
 // The trimmer on a real stream: by age, never past a registered reader within its promise, and never in silence.
+import { trimCommands } from '@dbops/ledger/commands'
 import { saveFindings } from '@dbops/ledger/findings'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { saveTargets } from '@dbops/ledger/schedules'
@@ -35,6 +36,20 @@ afterEach(async () => {
   await ledger.close()
   await database.drop()
   await server.stop()
+})
+
+test('commands go when they have been answered for long, and open ones never', async () => {
+  const put = `insert into commands (id, verb, body, actor, created_at, answered_at, answer)
+    values (gen_random_uuid(), 'run', '{}', $1, $2, $3, '{}')`
+  for (const [actor, answered] of [
+    ['old', start],
+    ['young', start + day],
+    ['open', null],
+  ] as const)
+    await ledger.query(put, [actor, new Date(start), answered === null ? null : new Date(answered)])
+  const gone = await trimCommands(ledger, new Date(start + day))
+  const { rows } = await ledger.query<{ actor: string }>('select actor from commands order by actor')
+  expect([gone, rows]).toEqual([1, [{ actor: 'open' }, { actor: 'young' }]])
 })
 
 test('what all registered readers have read goes after seven days', async () => {

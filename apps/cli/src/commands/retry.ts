@@ -8,7 +8,7 @@ export const command = defineCommand({
   options: {
     '--wait': 'wait for the end; the exit code is that of the run: 1 failed, 4 refused',
     '--timeout <duration>': 'wait no longer than this; then 5, and the run goes on',
-    '--key <key>': 'asked again with the same key, it is not run again',
+    '--key <key>': 'asked again with the same key, it is not run again, for 90 days',
   },
   examples: [['./dbops retry 8f3a91c2 --wait', 'after the cause is mended']],
   async run(c) {

@@ -5,7 +5,7 @@ import { redact } from '@dbops/runtime/redact'
 import { z } from 'zod'
 import { difference } from '../statements/difference.ts'
 import { usable } from '../statements/usable.ts'
-import { withoutLiterals } from '../statements/without-literals.ts'
+import { withoutLiterals } from '@dbops/runtime/without-literals'
 import { defineProbe } from '../task.ts'
 
 /** Windows are kept this long; some 300 a day and target. */

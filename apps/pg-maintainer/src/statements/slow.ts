@@ -3,7 +3,7 @@ import type { Look } from '@dbops/contract/task'
 import { z } from 'zod'
 import type { PostgresVerbs } from '../task.ts'
 import { slowExecutions } from './executions.ts'
-import { parameters, withoutLiterals } from './without-literals.ts'
+import { parameters, withoutLiterals } from '@dbops/runtime/without-literals'
 
 /** Told with one reading at most; the rest is counted. A thousand events at once would help nobody. */
 const mostTold = 20

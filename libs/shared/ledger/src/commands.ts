@@ -102,3 +102,7 @@ export async function takeUp(ledger: Ledger, act: (db: Queryable, command: Comma
   if (taken) await ledger.query(`select pg_notify('dbops_answer', '')`)
   return taken
 }
+
+const trim = `delete from commands where ctid = any (array(select ctid from commands where answered_at < $1 order by answered_at limit 5000))`
+/** Deletes some of those that were answered before; their keys are free again. Answers how many. */
+export const trimCommands = async (db: Queryable, before: Date): Promise<number> => (await db.query(trim, [before])).rowCount ?? 0

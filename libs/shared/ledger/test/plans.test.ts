@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { birth } from '@dbops/testing/birth'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { trimCommands } from '../src/commands.ts'
 import { firstTime, firstTimes, trimInbox } from '../src/inbox.ts'
 import { rejectedWithin, setAsideEntries } from '../src/ingest.ts'
 import type { Queryable } from '../src/ledger.ts'
@@ -144,6 +145,7 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'top statements': db => topStatements(db, { after: day(1), target: 't9', by: 'total', limit: 10, without: [] }),
   'windows of statements': db => windowFacts(db, { after: day(1), target: 't9', without: [] }),
   'trim statements': db => trimStatements(db, 't9', day(7)),
+  'trim commands': db => trimCommands(db, day(90)),
   'trim the inbox': db => trimInbox(db, day(30)),
 }
 
