@@ -32,7 +32,9 @@ export function plan(config: ConfigFile): Schedule[] {
         params,
         entries,
         operation: operationOf(task, params),
-        locks: one === null ? [] : locksOf(task, params),
+        // Queued runs of one schedule go one after the other, whatever else they lock.
+        locks:
+          one === null ? [] : [...locksOf(task, params), ...(s.overlap === 'queue' ? [{ name: `schedule:${name}`, exclusive: true }] : [])],
         effect: task.effect,
         misfire: s.misfire,
         catchUpMs: parseDuration(s.catchUp),

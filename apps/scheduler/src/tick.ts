@@ -16,6 +16,8 @@ export type Planner = Pick<Service, 'config' | 'log' | 'event' | 'timers'>
 
 /** More slots of one schedule than this are materialised in several turns. */
 const perTurn = 1_000
+/** So many runs of one schedule are made up for after an outage, and so many wait behind one another, at most. */
+export const mostQueued = 100
 
 export function ticking(service: Service): void {
   service.loop({
@@ -44,45 +46,57 @@ async function materialiseOne(db: Queryable, planner: Planner, schedule: Schedul
   const { cron, zone } = schedule.spec
   const first = schedule.dueAt!
   // Only what has a cron is ever due.
-  const slots = [first, ...slotsBetween(cron!, zone, first, now, perTurn - 1)]
-  const next = nextSlot(cron!, zone, slots.at(-1)!)
-  // More than a turn's worth is due: the latest of all is not among these.
-  const more = next !== null && next <= now
-  const { run, skipped } = more ? { run: undefined, skipped: slots } : choose(slots, schedule.spec, now, planner.timers.lease)
+  const found = [first, ...slotsBetween(cron!, zone, first, now, perTurn - 1)]
+  const after = nextSlot(cron!, zone, found.at(-1)!)
+  // More than a turn's worth is due: the youngest of all are not among these, or only the last of these are.
+  const more = after !== null && after <= now
+  const slots = more ? found.slice(0, -mostQueued) : found
+  const next = more ? found.at(-mostQueued)! : after
+  const { run, skipped } = more ? { run: [], skipped: slots } : choose(slots, schedule.spec, now, planner.timers.lease)
   for (const { slots: alike, why } of byReason(skipped, slot => reasonAt(slot, planner, schedule, pauses, now)))
     await record(db, planner, schedule, alike, why)
-  if (run) await bearSlot(db, planner, schedule, run, pauses, now)
+  for (const slot of run) await bearSlot(db, planner, schedule, slot, pauses, now)
   await setDue(db, schedule, next)
   return more
 }
 
 /**
- * Which of the due slots is run, and which are not: with `latest` the last one, if it is within its catch-up; with `skip` the last one only when it is on time, which is
- * within one lease: a scheduler that was replaced or restarted is not late.
+ * Which of the due slots are run, and which are not: with `latest` the last one, if it is within its catch-up; with `all` those that are, the youngest `mostQueued` of them;
+ * with `skip` the last one only when it is on time, which is within one lease: a scheduler that was replaced or restarted is not late.
  */
 export function choose(
   slots: Date[],
-  { misfire, catchUpMs }: { misfire: 'latest' | 'skip'; catchUpMs: number },
+  { misfire, catchUpMs }: { misfire: 'latest' | 'all' | 'skip'; catchUpMs: number },
   now: Date,
   onTimeMs: number,
-): { run: Date | undefined; skipped: Date[] } {
-  const last = slots.at(-1)!
+): { run: Date[]; skipped: Date[] } {
   const allowed = misfire === 'skip' ? Math.min(onTimeMs, catchUpMs) : catchUpMs
-  return now.getTime() - last.getTime() <= allowed ? { run: last, skipped: slots.slice(0, -1) } : { run: undefined, skipped: slots }
+  const inTime = slots.filter(slot => now.getTime() - slot.getTime() <= allowed)
+  const run = inTime.slice(misfire === 'all' ? -mostQueued : -1)
+  return { run, skipped: slots.slice(0, slots.length - run.length) }
 }
 
 async function bearSlot(db: Queryable, planner: Planner, schedule: ScheduleRow, slot: Date, pauses: Pause[], now: Date): Promise<void> {
   const { name, target, spec } = schedule
   const forbidden = forbiddenAt(now, planner, schedule, pauses)
   if (forbidden) return record(db, planner, schedule, [slot], forbidden)
-  const before = await runs.unfinishedOf(db, name, target)
-  if (before)
-    return record(db, planner, schedule, [slot], { code: 'overlap', message: `run ${before.slice(-8)} of this schedule had not ended` })
+  const overlap = await overlapOf(db, schedule)
+  if (overlap) return record(db, planner, schedule, [slot], { code: 'overlap', message: overlap })
   await runs.bear(db, {
     ...birthOf(schedule, slot, now, { kind: 'schedule', schedule: name }),
     notBefore: new Date(Math.max(slot.getTime() + jitter(name, target, slot, spec.jitterMs), now.getTime())),
     startBy: new Date(slot.getTime() + spec.catchUpMs),
   })
+}
+
+/** Why a slot has no room beside the runs of its schedule that have not ended; undefined where it has. */
+async function overlapOf(db: Queryable, { name, target, spec }: ScheduleRow): Promise<string | undefined> {
+  if (spec.overlap === 'queue')
+    return (await runs.countUnfinished(db, name, target, mostQueued)) < mostQueued
+      ? undefined
+      : `${mostQueued} runs of this schedule had not ended`
+  const before = await runs.unfinishedOf(db, name, target)
+  return before && `run ${before.slice(-8)} of this schedule had not ended`
 }
 
 /** A run of this schedule that may begin at once. */

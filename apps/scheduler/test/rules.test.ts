@@ -14,7 +14,7 @@ test.each([
     'latest',
     '12:40:00',
     ['12:00:00', '12:30:00'],
-    '12:30:00',
+    ['12:30:00'],
     ['12:00:00'],
   ],
   [
@@ -22,15 +22,23 @@ test.each([
     'latest',
     '14:00:00',
     ['12:00:00', '12:30:00'],
-    undefined,
+    [],
     ['12:00:00', '12:30:00'],
   ],
-  ['skip runs a slot that is on time', 'skip', '12:00:01', ['12:00:00'], '12:00:00', []],
-  ['skip runs a slot that is less than a lease late: a scheduler was restarted', 'skip', '12:00:29', ['12:00:00'], '12:00:00', []],
-  ['skip skips what fell due in an outage', 'skip', '12:01:00', ['12:00:00'], undefined, ['12:00:00']],
+  [
+    'all runs every slot within its catch-up, in their order',
+    'all',
+    '13:15:00',
+    ['12:00:00', '12:30:00', '13:00:00'],
+    ['12:30:00', '13:00:00'],
+    ['12:00:00'],
+  ],
+  ['skip runs a slot that is on time', 'skip', '12:00:01', ['12:00:00'], ['12:00:00'], []],
+  ['skip runs a slot that is less than a lease late: a scheduler was restarted', 'skip', '12:00:29', ['12:00:00'], ['12:00:00'], []],
+  ['skip skips what fell due in an outage', 'skip', '12:01:00', ['12:00:00'], [], ['12:00:00']],
 ] as const)('misfire %s', (_, misfire, now, due, run, skipped) => {
   const chosen = choose(due.map(at), { misfire, catchUpMs: hour }, at(now), lease)
-  expect(chosen).toEqual({ run: run && at(run), skipped: skipped.map(at) })
+  expect(chosen).toEqual({ run: run.map(at), skipped: skipped.map(at) })
 })
 
 const rules = {

@@ -1,6 +1,6 @@
 // Slots as they fall due, on a clock that the test holds: each is born or recorded with its reason.
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
-import { end } from '@dbops/ledger/runs'
+import { dispatch, end } from '@dbops/ledger/runs'
 import { reconcile, saveTargets } from '@dbops/ledger/schedules'
 import { readConfig } from '@dbops/runtime/config'
 import { openLog } from '@dbops/runtime/log'
@@ -53,6 +53,51 @@ test('after an outage the latest slot is run, those before it are one row, and t
     ],
     [{ event: 'schedule_missed' }],
   ])
+})
+
+test('with overlap: queue a slot waits behind the run before, and one of them is handed out', async () => {
+  await schedule('*/10 * * * *', 'overlap: queue')
+  await tick('12:10:00')
+  await tick('12:20:00')
+  // Their moment has come by the test's clock only.
+  await ledger.query(`update runs set not_before = now(), start_by = now() + interval '1 hour', valid_until = now() + interval '1 hour'`)
+  const handed = await ledger.transaction(db => dispatch(db, 50, () => ({ verdict: 'allow' })))
+  expect([(await rows()).map(r => [r.state, r.slot]), handed?.sent.map(run => run.slot?.toISOString().slice(11, 19))]).toEqual([
+    [
+      ['queued', '12:10:00'],
+      ['queued', '12:20:00'],
+    ],
+    ['12:10:00'],
+  ])
+})
+
+test('with misfire: all every slot within its catch-up is run after an outage, the youngest hundred, and those before are told as lost', async () => {
+  await schedule('*/10 * * * * *', 'misfire: all, overlap: queue')
+  while (await tick('13:00:00'));
+  const found = await rows()
+  const { rows: told } = await ledger.query<{ event: string }>('select event from outbox')
+  expect([
+    found.filter(r => r.state !== 'queued').map(r => [r.state, r.slots, r.reason]),
+    found.filter(r => r.state === 'queued').length,
+  ]).toEqual([[['skipped', expect.any(Number), 'late']], 100])
+  expect([found.at(-1)?.slot, found.reduce((sum, { slots }) => sum + slots, 0), told]).toEqual([
+    '13:00:00',
+    301,
+    [{ event: 'schedule_missed' }],
+  ])
+})
+
+test('with more due than a turn takes, the youngest are run by the last one', async () => {
+  await schedule('* * * * * *', 'misfire: all, overlap: queue')
+  while (await tick('13:00:00'));
+  const found = await rows()
+  expect([
+    found
+      .filter(r => r.state === 'queued')
+      .map(r => r.slot)
+      .slice(0, 1),
+    found.reduce((sum, { slots }) => sum + slots, 0),
+  ]).toEqual([['12:58:21'], 3_600])
 })
 
 test('outside its window a slot is skipped and says when the window opens, without an event', async () => {

@@ -188,9 +188,15 @@ export const schedule = z.strictObject({
   target: name.optional(),
   targets: z.array(name).min(1).optional(),
   params: z.record(z.string(), z.unknown()).default({}),
-  misfire: z.enum(['latest', 'skip']).default('latest').describe('slots that fell due while no scheduler ran: run the latest, or none'),
+  misfire: z
+    .enum(['latest', 'all', 'skip'])
+    .default('latest')
+    .describe('slots that fell due while no scheduler ran: run the latest, all within catchUp (the youngest 100), or none'),
   catchUp: duration.default('1h').describe('how late a slot may still begin'),
-  overlap: z.enum(['skip']).default('skip').describe('a slot that falls due while the one before runs: recorded as skipped'),
+  overlap: z
+    .enum(['skip', 'queue'])
+    .default('skip')
+    .describe('a slot that falls due while the one before runs: recorded as skipped, or queued behind it'),
   window: z
     .union([name, z.strictObject({ name, atEnd: z.enum(['finish', 'stop']).default('finish') })])
     .optional()

@@ -228,6 +228,13 @@ const unfinishedOfSchedule = `
 export const unfinishedOf = async (db: Queryable, schedule: string, target: string | null): Promise<string | undefined> =>
   (await db.query<{ id: string }>(unfinishedOfSchedule, [schedule, target])).rows[0]?.id
 
+const unfinishedCount = `
+  select count(*)::int as n from (
+    select from runs where schedule = $1 and coalesce(target, '') = coalesce($2, '') and state in ('awaiting_approval', 'queued', 'running', 'parked') limit $3) as unfinished`
+/** How many runs of this schedule and target have not ended, counted up to `most`. */
+export const countUnfinished = async (db: Queryable, schedule: string, target: string | null, most: number): Promise<number> =>
+  (await db.query<{ n: number }>(unfinishedCount, [schedule, target, most])).rows[0]!.n
+
 // ───────────────────────────────────────────────────────────── approval
 
 const plannedRuns = `

@@ -17,9 +17,9 @@ export interface ScheduleSpec {
   operation: string
   locks: { name: string; exclusive: boolean }[]
   effect: string
-  misfire: 'latest' | 'skip'
+  misfire: 'latest' | 'all' | 'skip'
   catchUpMs: number
-  overlap: 'skip'
+  overlap: 'skip' | 'queue'
   window?: { name: string; atEnd: 'finish' | 'stop' }
   jitterMs: number
   priority: number

@@ -18,6 +18,7 @@ export const checkSchedules = (raw: Raw, catalog: Catalog): Found[] => [
       ...inCatalog(catalog, name, [...path, 'task']),
       ...dueness(schedule, path),
       ...window(schedule, path, raw),
+      ...queueing(schedule, path, task),
       ...(task?.approval === 'always' ? [unscheduled(task, path)] : []),
       ...(task ? [...params(schedule, path, task, raw), ...times(schedule, path, task)] : targets(schedule, path, raw)),
     ]
@@ -85,6 +86,16 @@ function dueness(schedule: Raw, path: Path): Found[] {
   const wrong = checkCron(cron)
   return wrong ? [fault([...path, 'cron'], wrong.found, wrong.hint)] : []
 }
+
+/** Slots that are all made up for are born at once: they want a queue, and a queue is of a target. */
+const queueing = ({ misfire, overlap }: Raw, path: Path, task: TaskEntry | undefined): Found[] => [
+  ...(misfire === 'all' && overlap !== 'queue'
+    ? [fault([...path, 'misfire'], 'all slots at once would overlap', 'write overlap: queue beside it')]
+    : []),
+  ...(overlap === 'queue' && task?.on === 'none'
+    ? [fault([...path, 'overlap'], `${task.name} works on no target, and a queue is of a target`, 'leave it out')]
+    : []),
+]
 
 const window = (schedule: Raw, path: Path, raw: Raw): Found[] => [
   ...inSection(raw, 'windows', text(schedule.window), [...path, 'window']),
