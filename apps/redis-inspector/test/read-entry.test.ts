@@ -60,9 +60,23 @@ test('a slow statement is cut at 500 characters and redacted', () => {
   ]).toEqual([1532.5, 2, 500, false, 'ingest:axiom-events'])
 })
 
+test.each([
+  ['db_query_slow', 'query'],
+  ['db_query_failed', 'query'],
+  ['db_query_failed', 'statement'],
+])('a statement that %s tells as %s goes out without the values that were asked for', (type, name) => {
+  const statement = `SELECT id FROM users WHERE password = crypt('horse', 'bf') AND email = 'a@b.kr' AND age > 41 -- for Kim`
+  const said = read('event_type', type, 'payload', JSON.stringify({ duration_ms: 1_532, [name]: statement }))
+  expect([said.outcome, /SELECT id FROM users/.test(JSON.stringify(said)), /horse|bf|a@b|41|Kim/.exec(JSON.stringify(said))]).toEqual([
+    'kept',
+    true,
+    null,
+  ])
+})
+
 test('flat fields stand for the data where there is no field of it', () => {
   expect(read('event_type', 'db_query_slow', 'duration_ms', '1200', 'query', 'SELECT 1')).toMatchObject({
-    event: { data: { duration_ms: 1200, query: 'SELECT 1', params_count: null } },
+    event: { data: { duration_ms: 1200, query: 'SELECT ?', params_count: null } },
   })
 })
 
@@ -113,6 +127,12 @@ describe('set aside, with its kind:', () => {
     ],
   ])('%s', (_, fields, kind) => {
     expect(readEntry([id, fields], from)).toMatchObject({ outcome: 'dead_letter', letter: { entry: id, kind } })
+  })
+
+  test('an entry about a statement keeps none of the values that were asked for', () => {
+    const said = read('event_type', 'db_query_slow', 'payload', JSON.stringify({ query: `SELECT 1 FROM users WHERE email = 'a@b.kr'` }))
+    expect(said).toMatchObject({ letter: { kind: 'bad_data', excerpt: expect.stringMatching(/FROM users WHERE email = \?/) as string } })
+    expect(JSON.stringify(said)).not.toContain('a@b')
   })
 
   test('its first 500 characters are kept, without a password', () => {

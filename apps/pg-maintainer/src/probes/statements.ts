@@ -2,10 +2,10 @@
 import { parseDuration } from '@dbops/contract/duration'
 import { type Counted, lastCounted, type ServerState, saveStatements, trimStatements } from '@dbops/ledger/statements'
 import { redact } from '@dbops/runtime/redact'
+import { withoutLiterals } from '@dbops/runtime/without-literals'
 import { z } from 'zod'
 import { difference } from '../statements/difference.ts'
 import { usable } from '../statements/usable.ts'
-import { withoutLiterals } from '@dbops/runtime/without-literals'
 import { defineProbe } from '../task.ts'
 
 /** Windows are kept this long; some 300 a day and target. */

@@ -1,9 +1,9 @@
 // Which slow executions are new since the last reading, told one by one and counted for good.
 import type { Look } from '@dbops/contract/task'
+import { parameters, withoutLiterals } from '@dbops/runtime/without-literals'
 import { z } from 'zod'
 import type { PostgresVerbs } from '../task.ts'
 import { slowExecutions } from './executions.ts'
-import { parameters, withoutLiterals } from '@dbops/runtime/without-literals'
 
 /** Told with one reading at most; the rest is counted. A thousand events at once would help nobody. */
 const mostTold = 20

@@ -1,6 +1,7 @@
 // The data of an event that another service told, in the shape that the signal promises its readers; or why it does not fit.
 import { runFacts, type SignalName, signals } from '@dbops/contract/signals'
 import { redactAll } from '@dbops/runtime/redact'
+import { withoutLiterals } from '@dbops/runtime/without-literals'
 
 type Data = Record<string, unknown>
 export interface Told {
@@ -13,9 +14,12 @@ export interface Told {
 /** Characters of a statement's text that go out (seed 4.1). */
 const longestQuery = 500
 
-/** Passes what fits, gives a run's shape to what was never a run of ours, and refuses the rest with a reason. Texts are redacted. */
+/**
+ * Passes what fits, gives a run's shape to what was never a run of ours, and refuses the rest with a reason. Statements go without their literals,
+ * the customers' data, and then all texts without secrets: a secret taken out of the middle of a quoted text takes a quote along.
+ */
 export function factsOf(signal: SignalName, raw: Data, told: Told): { data: Data } | { reason: string } {
-  const data = redactAll(raw)
+  const data = redactAll(asked(raw))
   const schema = signals[signal].data
   const worded: Data = signal === 'db_query_slow' ? slow(data, told) : { ...data, occurred_at: told.at.toISOString() }
   const parsed = schema.safeParse(worded)
@@ -25,10 +29,19 @@ export function factsOf(signal: SignalName, raw: Data, told: Told): { data: Data
   return { reason: `its data is not that of ${signal}: ${issue.path.join('.') || 'data'}: ${issue.message}` }
 }
 
+/** Names under which a statement is told. */
+const statements = ['query', 'statement', 'sql']
+const asked = (data: Data): Data =>
+  Object.fromEntries(
+    Object.entries(data).map(([name, value]) => [
+      name,
+      statements.includes(name) && typeof value === 'string' ? withoutLiterals(value, longestQuery) : value,
+    ]),
+  )
+
 const slow = (data: Data, { operation, at }: Told): Data => ({
   ...data,
   duration_ms: numeric(data['duration_ms']),
-  query: typeof data['query'] === 'string' ? data['query'].slice(0, longestQuery) : data['query'],
   params_count: numeric(data['params_count'] ?? null),
   source: operation,
   occurred_at: at.toISOString(),
