@@ -16,6 +16,11 @@ export const group = 'scheduler'
 export function triggering(service: Service): void {
   const { ledger, log, metrics, signal, name: consumer } = service
   const blocking = service.redis('blocking')
+  const stale = metrics.counter(
+    'dbops_stale_events_total',
+    'events from long before the schedules that run for them were known: they bear no run',
+    [],
+  )
   let turned = performance.now()
   service.mustTurn('the reader of dbops:events', () => performance.now() - turned)
   const reading = consume({
@@ -25,8 +30,12 @@ export function triggering(service: Service): void {
     prompt: service.redis('prompt'),
     concerns: async ({ type }) => isAwaited(ledger, signalOf(type)!),
     handle: async (db, { id, type, time }) => {
-      for (const { schedule, events } of await recordEvent(db, { id, event: signalOf(type)!, at: new Date(time) }))
+      const counted = await recordEvent(db, { id, event: signalOf(type)!, at: new Date(time) })
+      for (const { schedule, events } of counted)
         if (events === 1) log.info({ event: 'trigger_set', schedule, id }, `${schedule}: ${signalOf(type)} came`)
+      if (counted.length) return
+      stale.inc()
+      log.debug({ event: 'event_stale', id, time }, `${signalOf(type)} of ${time} is older than the schedules that run for it: no run`)
     },
     onTurn: () => void (turned = performance.now()),
     ledger,

@@ -100,14 +100,23 @@ test('events while the window is closed make one run at its opening', async () =
   ])
 })
 
-test('an event that nobody read for an hour is run at once, and one from a clock that runs ahead waits for the debounce alone', async () => {
+test('an event that nobody read for a day is run at once, and one from a clock that runs ahead waits for the debounce alone', async () => {
   await schedule()
-  await came(1, new Date(Date.now() - 3_600_000))
+  await ledger.query(`update schedules set planned_at = now() - interval '2 days'`)
+  await came(1, new Date(Date.now() - 24 * 3_600_000))
   await fireAfter(1)
   await finishAll()
   await came(1, new Date(Date.now() + 3_600_000))
   await fireAfter(31)
   expect((await born()).length).toBe(2)
+})
+
+test('what was told in the hour before a schedule was known bears its run, and what is older does not', async () => {
+  await schedule()
+  await came(1, new Date(Date.now() - 61 * 60_000))
+  const old = await listTriggers(ledger)
+  await came(1, new Date(Date.now() - 59 * 60_000))
+  expect([old, (await listTriggers(ledger)).map(({ events }) => events)]).toEqual([[], [1]])
 })
 
 test('a schedule that is gone or runs for another event forgets what came for it', async () => {

@@ -20,16 +20,20 @@ const standing = `s.enabled and s.spec ->> 'event' = $1`
 export const isAwaited = async (db: Queryable, event: string): Promise<boolean> =>
   (await db.query(`select 1 from schedules s where ${standing} limit 1`, [event])).rows.length > 0
 
-// An event from before a stop of the schedulers is due at once; one whose clock runs ahead waits no longer than the debounce.
+// An event from before a stop of the schedulers is due at once; one whose clock runs ahead waits no longer than the debounce. A group of readers that is new reads the stream
+// from its beginning: what was told long before a schedule was known was not told to it. In a system that starts, services tell before the first plan; hence the hour.
 const upsert = `
   insert into triggers as t (schedule, target, event, first_event_at, fire_at, last_event)
   select s.name, s.target, $1, first.at, greatest(first.at + (s.spec ->> 'debounceMs')::bigint * interval '1 ms', clock_timestamp()), $2
   from schedules s, (select least($3::timestamptz, clock_timestamp()) as at) first
-  where ${standing} order by s.name, s.target
+  where ${standing} and $3::timestamptz >= s.planned_at - interval '1 hour' order by s.name, s.target
   on conflict (schedule, target) do update set events = t.events + 1, last_event = excluded.last_event
   returning t.schedule, t.events`
 
-/** Counts an event for every standing schedule that runs for it; the first one sets the time. In the caller's transaction, with the inbox as its guard. */
+/**
+ * Counts an event for every standing schedule that runs for it; the first one sets the time. In the caller's transaction, with the inbox as its guard. Answers those schedules: none where
+ * the event is stale, older by an hour than each of them.
+ */
 export const recordEvent = async (
   db: Queryable,
   { id, event, at }: { id: string; event: string; at: Date },
