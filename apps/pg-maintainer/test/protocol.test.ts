@@ -239,6 +239,14 @@ describe('the permission of the policy', () => {
     ])
   })
 
+  test('lasts longer than a timer can run: it does not end at once', async () => {
+    const days = 60 * 86_400_000
+    const id = await permitted(days, days, 'write', { steps: 1, pause: 1 })
+    const run = await ended(id)
+    const released = (await historyOf(line.ledger, id)).filter(({ event }) => event === 'released')
+    expect([run.state, released.length]).toEqual(['succeeded', 0])
+  })
+
   test('is too short for the work when a worker comes late: it is sent back before anything was done', async () => {
     const id = await permitted(-1, 3_600_000, 'write', { steps: 1, pause: 1 })
     const run = await ended(id)

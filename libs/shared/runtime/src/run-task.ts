@@ -23,7 +23,7 @@ export async function runAttempt<Verbs>(a: Attempt<Verbs>): Promise<void> {
   const log = openRunLog(service.ledger, run.id, a.lastLine)
   const timeout = setTimeout(
     () => a.abort.abort(new TimedOut(`it did not end within its timeout of ${run.timeoutMs / 1_000} s`)),
-    Math.min(run.timeoutMs, run.validUntil.getTime() - Date.now(), 2 ** 31 - 1),
+    Math.min(run.timeoutMs, run.validUntil.getTime() - Date.now(), longestTimer),
   )
   const closing = atClosing(a)
   const forbidden = atEndOfPermission(a)
