@@ -1,12 +1,15 @@
 // The alert relay: reads dbops:events, keeps alerts and their episodes, and tells the channels.
 import { consume } from '@dbops/runtime/bus'
 import { startService } from '@dbops/runtime/service'
+import { ledgerWatch } from './ledger-watch.ts'
 import { loadChannels } from './load-channels.ts'
 import { relay } from './relay.ts'
 
 await startService('alert-relay', async s => {
   const { ledger, log, metrics, signal, name: consumer } = s
-  const does = relay(s, await loadChannels())
+  const channels = await loadChannels()
+  const does = relay(s, channels)
+  const watch = ledgerWatch(s, channels)
   const blocking = s.redis('blocking')
   let turned = performance.now()
   s.mustTurn('the reader of dbops:events', () => performance.now() - turned)
@@ -27,6 +30,7 @@ await startService('alert-relay', async s => {
     return reading
   })
   s.loop({ name: 'look-again', every: 5_000, turn: () => does.lookAgain() })
+  s.loop({ name: 'ledger-watch', every: 5_000, always: true, turn: () => watch(new Date()) })
   s.loop({ name: 'sweep', every: 60_000, turn: () => does.sweep() })
   // A loop for each: a receiver that hangs holds up nobody else's.
   for (const channel of Object.keys(s.config.alerts.channels))

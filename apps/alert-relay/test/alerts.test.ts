@@ -77,11 +77,14 @@ describe('an episode', () => {
     expect((await listAlerts(bench.ledger, { limit: 10 }))[0]!.since).toEqual(at('05:00'))
   })
 
-  test.each(['run_lost', 'run_cancelled', 'run_refused', 'schedule_missed', 'catalog_mismatch'] as const)('is not opened by %s', async name => {
-    const lost = { ...event({ at: '05:00' }), type: `io.axiom.dbops.${name}.v1` }
-    const reasons = await bench.ledger.transaction(db => handleEvent(db, lost, rules(), at('05:00')))
-    expect([reasons, await listAlerts(bench.ledger, { limit: 10 })]).toEqual([[], []])
-  })
+  test.each(['run_lost', 'run_cancelled', 'run_refused', 'schedule_missed', 'catalog_mismatch'] as const)(
+    'is not opened by %s',
+    async name => {
+      const lost = { ...event({ at: '05:00' }), type: `io.axiom.dbops.${name}.v1` }
+      const reasons = await bench.ledger.transaction(db => handleEvent(db, lost, rules(), at('05:00')))
+      expect([reasons, await listAlerts(bench.ledger, { limit: 10 })]).toEqual([[], []])
+    },
+  )
 
   test('is one, and told once, when two relays hear of two failures at the same time', async () => {
     await Promise.all([bench.hear({ at: '05:00' }), bench.hear({ at: '05:00' }), bench.hear({ at: '05:00' }), bench.hear({ at: '05:00' })])

@@ -40,6 +40,7 @@ const groupFacts = z
   .object({ group: z.string(), behind: z.int(), oldest: z.iso.datetime().nullable(), maxLag: z.string() })
   .meta({ title: 'GroupFacts' })
 const catalogFacts = z.object({ service: z.string(), mine: z.string(), theirs: z.string() }).meta({ title: 'CatalogFacts' })
+const outageFacts = z.object({ since: z.iso.datetime(), until: z.iso.datetime(), error: failure.nullable() }).meta({ title: 'OutageFacts' })
 const policyFacts = z.object({ task: z.string(), rule: z.string(), reason: z.string(), actor: z.string() }).meta({ title: 'PolicyFacts' })
 
 export const findingFacts = z
@@ -139,6 +140,13 @@ export const signals = {
   run_lost: { severity: 'warning', summary: 'an attempt was lost with its process; the run goes on elsewhere', data: runFacts },
   schedule_missed: { severity: 'warning', summary: 'slots of a schedule were not run', data: scheduleFacts },
   policy_violation: { severity: 'warning', summary: 'a policy refused a command', data: policyFacts },
+  ledger_unreachable: {
+    severity: 'critical',
+    summary: 'the ledger does not answer; told by the relay itself, as no event can be written meanwhile',
+    data: outageFacts,
+    alert: true,
+  },
+  ledger_recovered: { severity: 'info', summary: 'the ledger answers again', data: outageFacts, resolves: ['ledger_unreachable'] },
   catalog_mismatch: { severity: 'warning', summary: 'two services have different catalogues of tasks', data: catalogFacts },
   stream_group_lagging: {
     severity: 'warning',
