@@ -23,7 +23,7 @@ export type LastGood = { id: string; createdAt: Date; location: string }
 export function badEndOf(run: Run, state: FinalState): SignalName {
   if (state === 'cancelled') return 'run_cancelled'
   const task = taskNamed(run.task)
-  const isOwnWords = run.cause.kind === 'command' && task !== undefined && !isNamed(task, run.spec.params)
+  const isOwnWords = (run.cause.kind === 'command' || run.cause.kind === 'retry') && task !== undefined && !isNamed(task, run.spec.params)
   if (state === 'refused' && (run.state === 'awaiting_approval' || isOwnWords)) return 'run_refused'
   return task?.emits.failed ?? 'run_failed'
 }

@@ -7,6 +7,7 @@ const tables = { tables: ['core.typo'] }
 
 test.each<[what: string, task: string, params: Record<string, unknown>, cause: string, was: Run['state'], end: FinalState, told: string]>([
   ["a command in a person's own words", 'pg.vacuum', tables, 'command', 'running', 'refused', 'run_refused'],
+  ['such a command, asked again', 'pg.vacuum', tables, 'retry', 'running', 'refused', 'run_refused'],
   ['such a command that fails', 'pg.vacuum', tables, 'command', 'running', 'failed', 'vacuum_failed'],
   ['a command of what is configured', 'pg.dump', { dump: 'metadata' }, 'command', 'running', 'refused', 'backup_failed'],
   ['a command without a word, which is what a schedule says', 'pg.vacuum', {}, 'command', 'running', 'refused', 'vacuum_failed'],
