@@ -1,5 +1,6 @@
 // Whether a policy's `where` is what it may be: one condition over the table's own columns that says something and does nothing. Judged before
 // a row is touched: first the text, so that nothing can end the condition early, then the meaning, which only the server knows.
+import { conditionFault } from '@dbops/contract/condition'
 import { Refused } from '@dbops/contract/failure'
 import { nearMiss } from '@dbops/contract/names'
 import { quoteTable, showTable, type TableName } from '../table-name.ts'
@@ -7,43 +8,8 @@ import type { Statements } from '../task.ts'
 
 /** Refused: `bad_where`, of a text that is more than one condition. Strings and quoted names may contain anything. */
 export function refuseText(where: string): void {
-  const bare = outsideQuotes(where)
-  if (bare.includes(';')) throw bad(where, 'has a semicolon: it is one condition, not several statements')
-  if (/--|\/\*/.test(bare)) throw bad(where, 'has a comment, which could hide the end of the condition')
-  if (bare.includes('$'))
-    throw bad(where, 'has a $: neither parameters nor strings in dollars are read here', 'write the value in single quotes')
-  if (/\b(select|values|table)\b/i.test(bare))
-    throw bad(where, 'has a subquery', "which rows may go must be plain from the table's own columns")
-  let open = 0
-  for (const sign of bare) {
-    if (sign === '(') open++
-    if (sign === ')' && --open < 0) break
-  }
-  if (open) throw bad(where, 'has parentheses that do not belong together')
-}
-
-/** The text with strings and quoted names blanked out. Refused where one does not end. */
-function outsideQuotes(where: string): string {
-  let bare = ''
-  for (let at = 0; at < where.length; at++) {
-    const quote = where[at]!
-    if (quote !== "'" && quote !== '"') {
-      bare += quote
-      continue
-    }
-    const escapes = quote === "'" && /(^|[^\w$])e$/i.test(where.slice(0, at))
-    for (at++; at < where.length; at++) {
-      if (where[at] === '\\' && quote === "'") {
-        // What it means in a plain string is a setting of the server (standard_conforming_strings).
-        if (!escapes) throw bad(where, 'has a backslash in a plain string', "write E'…' with two of them")
-        at++
-      } else if (where[at] === quote && where[at + 1] === quote) at++
-      else if (where[at] === quote) break
-    }
-    if (at >= where.length) throw bad(where, `has a ${quote} that nothing closes`)
-    bare += ' '
-  }
-  return bare
+  const wrong = conditionFault(where)
+  if (wrong) throw bad(where, wrong.found, wrong.hint)
 }
 
 interface Node {

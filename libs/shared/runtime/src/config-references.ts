@@ -1,5 +1,6 @@
 // What one part of the configuration says of another, of the catalogue, of zones and of time: names that must exist, numbers that must agree.
 import type { Catalog } from '@dbops/catalog/catalog'
+import { conditionFault } from '@dbops/contract/condition'
 import { configFile, operatingHours } from '@dbops/contract/config-file'
 import { duration, parseDuration } from '@dbops/contract/duration'
 import { instantOf } from '@dbops/contract/local-time'
@@ -23,6 +24,8 @@ export const checkReferences = (raw: Raw, catalog: Catalog): Found[] =>
     blackouts,
     dumps,
     ofTargets,
+    purges,
+    pools,
     ingest,
     checkSchedules,
     groups,
@@ -105,6 +108,19 @@ const stores = (raw: Raw): Found[] =>
     const absolute = url.startsWith('file:///') && (URL.parse(url)?.pathname ?? '/') !== '/'
     return absolute ? [] : [fault(at, 'names no absolute folder', 'write three slashes: file:///var/backups/dbops')]
   })
+
+/** Of its condition only the text: whether the columns are there, the server says to each run. */
+const purges = (raw: Raw): Found[] =>
+  entries(raw, 'purges').flatMap(([path, purge]) => {
+    const where = text(purge.where)
+    const wrong = where === undefined ? undefined : conditionFault(where)
+    return wrong ? [fault([...path, 'where'], wrong.found, wrong.hint)] : []
+  })
+
+const pools = (raw: Raw): Found[] =>
+  entries(raw, 'pools')
+    .filter(([, { match }]) => object(match) && !Object.keys(object(match)!).length)
+    .map(([path]) => fault([...path, 'match'], 'every session would be of this pool', 'write application_name:, user: or database:'))
 
 const windows = (raw: Raw): Found[] =>
   entries(raw, 'windows')
