@@ -1,10 +1,12 @@
 // A statement as it may leave the database: what was asked, without the values that were asked for. Literals are the customers' data, in utility statements passwords.
 
-// In the order in which PostgreSQL's own scanner would take them. A text that was cut may end inside any of them, hence the `|$`.
+// In the order in which PostgreSQL's own scanner would take them. A text that was cut may end inside any of them, hence the `|$`. Where it is in doubt how one
+// ends, all that follows goes with it: a comment in a comment, and a quote after a backslash in a plain string, which a server that has
+// standard_conforming_strings off reads otherwise.
 const token = new RegExp(
   [
-    String.raw`(?<comment>--[^\n]*|/\*[\s\S]*?(?:\*/|$))`,
-    String.raw`(?<text>[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|(?:[uU]&|[bBxXnN])?'(?:[^']|'')*(?:'|$)|\$(?<tag>[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?(?:\$\k<tag>\$|$))`,
+    String.raw`(?<comment>--[^\n]*|/\*(?:(?!/\*|\*/)[\s\S])*\*/|/\*[\s\S]*$)`,
+    String.raw`(?<text>[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|(?:[uU]&|[bBxXnN])?'(?:(?:[^'\\]|\\(?!')|'')*(?:'(?!')|$)|[\s\S]*$)|\$(?<tag>[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?(?:\$\k<tag>\$|$))`,
     String.raw`(?<kept>(?:[uU]&)?"(?:[^"]|"")*"?|\$\d+|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)`,
     String.raw`(?<number>(?:\d[\w.]*|\.\d[\w]*)(?:(?<=[eE])[+-]\d+)?)`,
     String.raw`(?<space>\s+)`,
