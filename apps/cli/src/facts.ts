@@ -67,8 +67,11 @@ const words = (key: string) => key.replace(/(?<=[a-z0-9])[A-Z]/g, letter => ` ${
 /** Numbers that name something: no thousands in them. */
 const names = /^(oid|pid|fence|port|n|format ?version|major)$/i
 
+/** What is there in some amount, also where nobody could measure it. */
+const measures = /(^b|B)ytes|(^s|S)econds$|(^p|P)ercent$|Ms$|^ms$/
+
 function shown(key: string, value: unknown): string {
-  if (isEmpty(value)) return 'none'
+  if (isEmpty(value)) return value === null && measures.test(key) ? 'unknown' : 'none'
   if (Array.isArray(value)) return value.map(one => shown(key, one)).join(', ')
   if (value instanceof Date) return stamp(value)
   if (typeof value === 'boolean') return value ? 'yes' : 'no'

@@ -61,6 +61,7 @@ function tell(print: Print, { target, state, since, at, error, result }: Reading
     const open = root.transactionSeconds === null ? '' : `, its transaction open for ${seconds(root.transactionSeconds)}`
     print.line(`${print.colour('red', who(root))}${open}; holds up ${root.waiters}, for up to ${seconds(root.longestWaitSeconds)}`)
     statement(print, root, '  ')
+    if (root.kind === 'client backend') print.line(print.colour('dim', `  to end it: SELECT pg_terminate_backend(${root.pid})`))
     branches(print, tree.waits, root.pid, '', new Set([root.pid]))
   }
   const shown = tree.roots.reduce((sum, { waiters }) => sum + waiters, 0)

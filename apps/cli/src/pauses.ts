@@ -72,7 +72,8 @@ function scopeOf([schedule]: Context['args'], options: Context['options']): Scop
   return one
 }
 
-async function mustExist(ledger: Ledger, { scope, name }: Scope): Promise<void> {
+/** Fails with exit 2 for a name that nothing has. */
+export async function mustExist(ledger: Ledger, { scope, name }: Scope): Promise<void> {
   if (name === null) return
   const known =
     scope === 'schedule'

@@ -137,7 +137,7 @@ test('a person whom nobody knows is told how to be known', async () => {
 
 test('reject wants a reason', async () => {
   const { code, stderr } = await dbops('reject', '00000000', '--as', 'ben')
-  expect([code, stderr]).toEqual([2, 'dbops: why?\nhint: --reason "not before the release"\n'])
+  expect([code, stderr]).toEqual([2, 'dbops: the asker wants to know why: --reason is missing\nhint: --reason "not before the release"\n'])
 })
 
 /** Ada asks, and the plan is there. */

@@ -30,6 +30,10 @@ test('numbers wear their unit, and those that name something have no thousands',
   ])
 })
 
+test('a measure that nobody could take is unknown', () => {
+  expect(factLines({ freeBytes: null, lastVacuum: null })).toEqual(['free bytes   unknown', 'last vacuum  none'])
+})
+
 test('what takes a line stands above what takes several, and nothing is none', () => {
   expect(factLines({ deep: { a: 1 }, empty: [], isWhole: true })).toEqual(['empty     none', 'is whole  yes', 'deep', '  a  1'])
 })

@@ -490,6 +490,8 @@ test.each([
   [['pause', 'nightli', '--until', '2h'], 'there is no schedule "nightli"\nhint: did you mean "nightly"?'],
   [['pause', '--target', 'cora', '--until', '2h'], 'there is no target "cora"\nhint: did you mean "core"?'],
   [['pause', '--task', 'pg.vacum', '--until', '2h'], 'there is no task "pg.vacum"\nhint: did you mean "pg.vacuum"?'],
+  [['runs', '--task', 'pg.vacum'], 'there is no task "pg.vacum"\nhint: did you mean "pg.vacuum"?'],
+  [['runs', '--target', 'cora'], 'there is no target "cora"\nhint: did you mean "core"?'],
   [['pause', '--all', 'nightly', '--until', '2h'], 'more than one is named'],
   [['pause', '--all', '--until', '2001-01-01T00:00'], '--until: "2001-01-01T00:00" is past'],
   [['pause', '--all', '--until', 'soon'], '--until: "soon" is neither a duration nor a point in time'],

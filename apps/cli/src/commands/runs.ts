@@ -17,10 +17,11 @@ export const command = defineCommand({
     ['./dbops runs --json | jq -r .error.message', 'for scripts'],
   ],
   async run({ options, print, connect }) {
-    const [{ list, states }, { limitOf, wordsOf }, { momentBefore }, { runColumns, runRecord }] = await Promise.all([
+    const [{ list, states }, { limitOf, wordsOf }, { momentBefore }, { mustExist }, { runColumns, runRecord }] = await Promise.all([
       import('@dbops/ledger/runs'),
       import('../filters.ts'),
       import('../moment.ts'),
+      import('../pauses.ts'),
       import('../runs/run-record.ts'),
     ])
     const wanted = wordsOf('--state', options['state'], states)
@@ -28,6 +29,8 @@ export const command = defineCommand({
     const { ledger, environment } = await connect()
     const now = await ledger.now()
     const [task, target, since] = [options['task'], options['target'], options['since']] as (string | undefined)[]
+    if (task !== undefined) await mustExist(ledger, { scope: 'task', name: task })
+    if (target !== undefined) await mustExist(ledger, { scope: 'target', name: target })
     const found = await list(ledger, {
       limit,
       ...(wanted ? { states: wanted } : {}),

@@ -39,7 +39,11 @@ export async function approveRun({ args, options, print, connect }: Context): Pr
 
 export async function rejectRun({ args, options, print, connect }: Context): Promise<number> {
   const reason = options['reason'] as string | undefined
-  if (!reason?.trim()) throw new Failed('wrong', 'why?', { code: 'no_reason', hint: '--reason "not before the release"' })
+  if (!reason?.trim())
+    throw new Failed('wrong', 'the asker wants to know why: --reason is missing', {
+      code: 'no_reason',
+      hint: '--reason "not before the release"',
+    })
   const connection = await connect()
   const { ledger, environment, actor } = connection
   const run = await findRun(ledger, args[0] as string)

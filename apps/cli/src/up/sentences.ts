@@ -66,17 +66,17 @@ const results: Record<string, Tell> = {
   },
   'pg.purge': ({ table, deleted, batches, way, left, locked }, operation) => {
     const rest = left ? `, ${count(left)} left${locked ? `, ${count(locked)} of them locked` : ''}` : ''
-    return `${operation.replace(':', ' ')}: ${count(deleted)} rows of ${String(table)} deleted${deleted ? ` in ${count(batches)} batches, by ${String(way)}` : ''}${rest}`
+    return `${operation.replace(':', ' ')}: ${many(deleted, 'row')} of ${String(table)} deleted${deleted ? ` in ${many(batches, 'batch', 'batches')}, by ${String(way)}` : ''}${rest}`
   },
   'pg.refresh-views': ({ views }, operation) => {
     const all = views as { rowsBefore: number | null; rowsAfter: number }[]
     const sum = (of: (view: (typeof all)[number]) => number) => count(all.reduce((total, view) => total + of(view), 0))
-    return `${operation.replace(':', ' ')}: ${all.length} views of one moment, ${sum(v => v.rowsBefore ?? 0)} rows → ${sum(v => v.rowsAfter)}`
+    return `${operation.replace(':', ' ')}: ${many(all.length, 'view')} of one moment, ${sum(v => v.rowsBefore ?? 0)} rows → ${sum(v => v.rowsAfter)}`
   },
   'pg.restore-check': ({ backup, checks, tables, rows, rtoSeconds }, operation) =>
-    `${operation.replace(':', ' ')}: backup ${shortId((backup as { id: string }).id)} restored in ${Number(rtoSeconds)} s, ${count(tables)} tables, ${count(rows)} rows, ${(checks as unknown[]).length} checks passed`,
+    `${operation.replace(':', ' ')}: backup ${shortId((backup as { id: string }).id)} restored in ${Number(rtoSeconds)} s, ${many(tables, 'table')}, ${many(rows, 'row')}, ${many((checks as unknown[]).length, 'check')} passed`,
   'pg.dump': ({ tables, rows, bytes }, operation) =>
-    `${operation.replace(':', ' ')}: ${count(tables)} tables, ${count(rows)} rows, ${formatSize(bytes as number)}`,
+    `${operation.replace(':', ' ')}: ${many(tables, 'table')}, ${many(rows, 'row')}, ${formatSize(bytes as number)}`,
 }
 
 /** The plain facts of a result: `tables 5, rows 10,500`. */
@@ -114,3 +114,4 @@ const took = ({ startedAt, finishedAt }: RunFacts) =>
 const toneOf = ({ severity }: Envelope): Tone => (severity === 'info' ? 'plain' : severity === 'warning' ? 'odd' : 'bad')
 
 const count = (n: unknown) => Number(n).toLocaleString('en')
+const many = (n: unknown, one: string, more = `${one}s`) => `${count(n)} ${Number(n) === 1 ? one : more}`
