@@ -3,6 +3,7 @@ import { escapeIdentifier } from 'pg'
 import { readAllRelations } from '../dump/structure.ts'
 import { type Check, type Copy, NotChecked, plant } from '../restore/check.ts'
 import { differences, relationNames } from '../restore/compare.ts'
+import { unlessOwnTrouble } from '../restore/own-trouble.ts'
 import { findTenantTables, type TenantTable } from '../restore/tenant-tables.ts'
 import { quoteTable, showTable } from '../table-name.ts'
 import type { Statements } from '../task.ts'
@@ -143,6 +144,7 @@ async function seenBy(
     )
     return seen!
   } catch (error) {
+    unlessOwnTrouble(error)
     return (error as Error).message
   }
 }
@@ -170,7 +172,8 @@ async function moves(
       )
       return now!.rows > to.rows
     })
-  } catch {
+  } catch (error) {
+    unlessOwnTrouble(error)
     return false
   }
 }

@@ -2,6 +2,7 @@
 import { failureOf } from '@dbops/contract/failure'
 import { type Check, type Copy, NotChecked, plant } from './check.ts'
 import type { Mutated, Mutation } from './mutation.ts'
+import { unlessOwnTrouble } from './own-trouble.ts'
 
 export interface Score {
   caught: number
@@ -60,6 +61,7 @@ async function faultsOf(copy: Copy, check: Check, inDatabase: boolean, signal: A
     return await check.check(copy)
   } catch (error) {
     signal.throwIfAborted()
+    unlessOwnTrouble(error)
     // What is not looked at is not seen.
     return error instanceof NotChecked ? [] : [failureOf(error).message]
   } finally {

@@ -131,7 +131,12 @@ async function restoreDump(scratch: Scratch, leftOut: readonly string[]): Promis
     dump,
   ])
   const end = await restore.done
-  if (end.signal || /No space left on device|out of (shared )?memory|server closed the connection|terminating connection/.test(end.stderr))
+  if (
+    end.signal ||
+    /No space left on device|Input\/output error|too many clients|out of (shared )?memory|server closed the connection|terminating connection/.test(
+      end.stderr,
+    )
+  )
     // That is no word about the backup.
     throw toolFailed('pg_restore', end)
   return { dropped, fault: end.code === 0 ? undefined : toolFailed('pg_restore', end).message }

@@ -87,12 +87,13 @@ async function read<Verbs>(
   gauges: Gauges,
 ): Promise<void> {
   const { ledger } = service
+  const last = await lastReading(ledger, target.name, probe.name)
+  // From here on: a ledger that is slow takes nothing of the target's time.
   const signal = AbortSignal.any([service.signal, AbortSignal.timeout(parseDuration(probe.timeout))])
   const name = `dbops:${ledger.installation}:probe:${probe.name}`
   const reading: Reading = { target: target.name, probe: probe.name, state: 'ok', result: null, error: null, told: false }
   const beside = new Beside()
   const isHealth = probe.name === `${driver.engine}.health`
-  const last = await lastReading(ledger, target.name, probe.name)
   let ledgerFailed: { error: unknown } | undefined
   const query = (sql: string, values?: unknown[]) =>
     ledger.query(sql, values).catch((error: unknown) => {

@@ -1,4 +1,5 @@
 // The runner of probes on a real ledger: readings, findings with a life, events told once; the engine is a stand-in, as it is not what is tried here.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { configFile } from '@dbops/contract/config-file'
 import { toEnvelope } from '@dbops/contract/envelope'
 import { type Fault, type Look, probeOf } from '@dbops/contract/task'
@@ -136,6 +137,16 @@ describe('a reading', () => {
     expect([seen, await told()]).toEqual(['Connection terminated', []])
   })
 
+  test('has its whole time for the target, however slow the ledger is', async () => {
+    const query = (async (sql: string, values?: unknown[]) => {
+      if (/from probes/.test(sql)) await sleep(300)
+      return ledger.query(sql, values)
+    }) as Ledger['query']
+    const { read, told } = reader({ timeout: '200ms', ledger: { ...ledger, query } })
+    await read(look => look.signal.throwIfAborted())
+    expect(await told()).toEqual([])
+  })
+
   test('of a target that does not answer is told by its health alone', async () => {
     const down = { isDown: true }
     const [sizes, health] = [reader(down), reader({ ...down, name: 'pg.health' })]
@@ -234,11 +245,13 @@ function reader({
   name = 'pg.sizes',
   compat = true,
   isDown = false,
+  timeout = '5s',
   ledger: own = ledger,
 }: {
   name?: string
   compat?: boolean
   isDown?: boolean
+  timeout?: string
   ledger?: Ledger
 } = {}) {
   let work: Work = () => undefined
@@ -246,6 +259,7 @@ function reader({
     name,
     summary: 'a probe of the test',
     every: '10s',
+    timeout,
     result: z.strictObject({ n: z.int() }),
     gauges: ({ n }) => ({
       sizes_n: n,
