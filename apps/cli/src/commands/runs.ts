@@ -29,8 +29,6 @@ export const command = defineCommand({
     const { ledger, environment } = await connect()
     const now = await ledger.now()
     const [task, target, since] = [options['task'], options['target'], options['since']] as (string | undefined)[]
-    if (task !== undefined) await mustExist(ledger, { scope: 'task', name: task })
-    if (target !== undefined) await mustExist(ledger, { scope: 'target', name: target })
     const found = await list(ledger, {
       limit,
       ...(wanted ? { states: wanted } : {}),
@@ -38,6 +36,9 @@ export const command = defineCommand({
       ...(target ? { target } : {}),
       ...(since ? { since: momentBefore('--since', since, now) } : {}),
     })
+    // What has left the configuration or the catalogue still has its history.
+    if (!found.length && task !== undefined) await mustExist(ledger, { scope: 'task', name: task })
+    if (!found.length && target !== undefined) await mustExist(ledger, { scope: 'target', name: target })
     print.environment(environment)
     const none =
       wanted || task || target || since
