@@ -74,6 +74,44 @@ test.each([
   ])
 })
 
+describe('of a statement no value goes out', () => {
+  const secret = 'Zq7'
+  const sql = `SELECT id FROM users WHERE name = '${secret}'`
+  test.each<[what: string, data: object]>([
+    ['however deep it lies', { detail: { query: sql } }],
+    ['in a list', { query: [sql] }],
+    ['under another name', { query_text: sql, text: sql }],
+    ['in the words of an error', { error: `syntax error at "${sql}"` }],
+    ['in a row that an error quotes', { message: `duplicate key. Key (email)=(${secret} a) already exists.` }],
+    ['in a value that an error quotes', { message: `invalid input syntax for type integer: "${secret} a"` }],
+    ['beside it, as parameters', { query: 'SELECT $1', params: [secret] }],
+  ])('%s', (_, data) => {
+    const said = read('event_type', 'db_query_failed', 'payload', JSON.stringify(data))
+    expect([said.outcome, JSON.stringify(said).includes(secret)]).toEqual(['kept', false])
+  })
+
+  test.each<[what: string, type: string, payload: string]>([
+    ['with quotes as \\u0027', 'db_query_slow', JSON.stringify({ query: sql }).replaceAll("'", '\\u0027')],
+    ['with escapes', 'db_query_slow', JSON.stringify({ query: `SELECT E'it\\' ${secret}'` })],
+    ['with parameters', 'db_query_slow', JSON.stringify({ query: 'SELECT $1', params: [secret] })],
+    ['that is no JSON', 'db_query_slow', `{"query": "${sql}`],
+    ['of another event', 'data_registered', JSON.stringify({ query: sql })],
+  ])('set aside %s', (_, type, payload) => {
+    const said = read('event_type', type, 'created_at', 'never', 'payload', payload)
+    expect([said.outcome, JSON.stringify(said).includes(secret)]).toEqual(['dead_letter', false])
+  })
+
+  test('and what is none stays', () => {
+    const said = read(
+      'event_type',
+      'db_query_failed',
+      'payload',
+      JSON.stringify({ service: 'core-api', trace: '0198c7d2-7c6b', at: '2026-11-25T07:00:00Z' }),
+    )
+    expect(said).toMatchObject({ event: { data: { service: 'core-api', trace: '0198c7d2-7c6b', at: '2026-11-25T07:00:00Z' } } })
+  })
+})
+
 test('flat fields stand for the data where there is no field of it', () => {
   expect(read('event_type', 'db_query_slow', 'duration_ms', '1200', 'query', 'SELECT 1')).toMatchObject({
     event: { data: { duration_ms: 1200, query: 'SELECT ?', params_count: null } },

@@ -1,7 +1,7 @@
 // The data of an event that another service told, in the shape that the signal promises its readers; or why it does not fit.
 import { runFacts, type SignalName, signals } from '@dbops/contract/signals'
 import { redactAll } from '@dbops/runtime/redact'
-import { withoutLiterals } from '@dbops/runtime/without-literals'
+import { withoutValues } from './without-values.ts'
 
 type Data = Record<string, unknown>
 export interface Told {
@@ -19,7 +19,7 @@ const longestQuery = 500
  * the customers' data, and then all texts without secrets: a secret taken out of the middle of a quoted text takes a quote along.
  */
 export function factsOf(signal: SignalName, raw: Data, told: Told): { data: Data } | { reason: string } {
-  const data = redactAll(asked(raw))
+  const data = redactAll(withoutValues(raw, longestQuery, signal.startsWith('db_query_')))
   const schema = signals[signal].data
   const worded: Data = signal === 'db_query_slow' ? slow(data, told) : { ...data, occurred_at: told.at.toISOString() }
   const parsed = schema.safeParse(worded)
@@ -28,16 +28,6 @@ export function factsOf(signal: SignalName, raw: Data, told: Told): { data: Data
   const issue = parsed.error.issues[0]!
   return { reason: `its data is not that of ${signal}: ${issue.path.join('.') || 'data'}: ${issue.message}` }
 }
-
-/** Names under which a statement is told. */
-const statements = ['query', 'statement', 'sql']
-const asked = (data: Data): Data =>
-  Object.fromEntries(
-    Object.entries(data).map(([name, value]) => [
-      name,
-      statements.includes(name) && typeof value === 'string' ? withoutLiterals(value, longestQuery) : value,
-    ]),
-  )
 
 const slow = (data: Data, { operation, at }: Told): Data => ({
   ...data,

@@ -6,8 +6,8 @@ import { failureOf } from '@dbops/contract/failure'
 import { isSignal } from '@dbops/contract/signals'
 import type { DeadLetter } from '@dbops/ledger/ingest'
 import { redact } from '@dbops/runtime/redact'
-import { withoutLiterals } from '@dbops/runtime/without-literals'
 import { factsOf } from './facts.ts'
+import { shownField } from './without-values.ts'
 
 /** As XREADGROUP and XAUTOCLAIM give it; null: trimmed while it was pending. */
 export type Entry = [id: string, fields: string[] | null]
@@ -58,13 +58,20 @@ export const setAside = ([id, fields]: Entry, kind: string, reason: string): Rea
     entry: id,
     kind,
     reason: storable(redact(reason)),
-    excerpt: storable(redact(beginningOf((fields ?? []).join(' '))).slice(0, shown)),
+    excerpt: storable(redact(beginningOf(fields ?? [])).slice(0, shown)),
   },
 })
 
-/** Of an entry about a statement without literals, wherever in it the statement is: the quotes of JSON would make a name of all that is in them. */
-const beginningOf = (text: string) =>
-  text.includes('db_query_') ? withoutLiterals(text.slice(0, 2 * shown).replaceAll('"', ' '), shown) : text.slice(0, 2 * shown)
+/** In the order of its fields, as much as is shown and a little more: it is redacted afterwards. */
+function beginningOf(fields: string[]): string {
+  const wholly = fields.some(text => text.slice(0, 2 * shown).includes('db_query_'))
+  let text = ''
+  for (const field of fields) {
+    if (text.length > 2 * shown) break
+    text += `${text && ' '}${shownField(field, shown, wholly, largest)}`
+  }
+  return text.slice(0, 2 * shown)
+}
 
 /** Undefined for an entry that nobody wants. */
 function eventOf(id: string, values: Map<string, string>, { name, config, environment }: From): Envelope | undefined {
