@@ -92,6 +92,6 @@ function number(key: string, value: number): string {
   if (names.test(key)) return String(value)
   if (/(^b|B)ytes/.test(key)) return formatSize(value)
   if (/Ms$|^ms$/.test(key)) return formatDuration(value)
-  if (/(^s|S)econds$/.test(key)) return `${value}s`
+  if (/(^s|S)econds$/.test(key)) return value < 120 ? `${Math.round(100 * value) / 100}s` : formatDuration(Math.round(value) * 1_000)
   return value.toLocaleString('en')
 }

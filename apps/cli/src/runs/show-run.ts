@@ -89,7 +89,7 @@ function historyLines(history: HistoryRow[]): string[] {
   const widest = Math.max(0, ...history.map(({ event }) => event.length))
   let last: string | null = null
   return history.map(({ at, event, attempt, worker, detail }) => {
-    const told = [attempt ? `attempt ${attempt}` : '', worker && worker !== last ? worker : '', detailWords(detail)]
+    const told = [attempt ? `attempt ${attempt}` : '', worker && worker !== last ? worker : '', detailWords(detail), againWords(detail)]
       .filter(Boolean)
       .join('  ')
     last = worker ?? last
@@ -102,8 +102,15 @@ function detailWords(detail: unknown): string {
   const facts = detail as Record<string, unknown>
   if (typeof facts['message'] === 'string') return facts['message']
   return Object.entries(facts)
+    .filter(([key]) => key !== 'again')
     .flatMap(([key, value]) => (value === null || value === undefined ? [] : [`${key} ${valueWords(value)}`]))
     .join(', ')
+}
+
+/** Of an attempt that is not the last: when the next one may begin. */
+function againWords(detail: unknown): string {
+  const { again } = (detail ?? {}) as { again?: unknown }
+  return typeof again === 'string' ? `again at ${stamp(again).slice(11)}` : ''
 }
 
 const valueWords = (value: unknown): string => {
