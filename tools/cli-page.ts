@@ -31,6 +31,7 @@ export const cliPage = (commands: Command[]) =>
       ['Code', 'Meaning'],
       Object.entries(exits).map(([name, code]) => [String(code), exitMeanings[name as keyof typeof exits]]),
     ),
+    'What cannot be done is told on standard error: a line and a hint; with `--json` one object, `{"error": {"code", "message", "hint", "exitCode"}}`, of a wrong configuration with all its faults in `errors`. A run, a check or a test that ended badly is told by its own record on standard output.',
     ...commands.map(section),
   )
 

@@ -65,7 +65,8 @@ async function close(ledger: Ledger, { name, log }: ChannelContext, due: Due, er
     return 'failed'
   }
   const after = error instanceof Later ? error.after : backoff(due.attempt)
-  await postpone(ledger, due, now, new Date(now.getTime() + after), failure)
-  log.warn(line, `${name} did not take a notification: ${failure.message}; again in ${Math.round(after / 1_000)} s`)
+  const again = new Date(now.getTime() + after)
+  await postpone(ledger, due, now, again, failure)
+  log.warn(line, `${name} did not take a notification: ${failure.message}; again at ${again.toISOString().slice(11, 19)} UTC`)
   return 'retried'
 }

@@ -18,6 +18,8 @@ export interface Command {
   summary: string
   /** By their form, in order: `{ '<id>': 'the last 8 characters will do' }`; `[files...]` takes many, and then comes as a list. */
   arguments?: Record<string, string>
+  /** The command that lists what its first argument names: `./dbops runs`. Said where that argument is missing. */
+  listedBy?: string
   /** By their form: `{ '--since <time>': 'only what is newer' }`. */
   options?: Record<string, string | OptionDeclaration>
   /** What to type and what it does. */

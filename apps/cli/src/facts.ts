@@ -5,12 +5,18 @@ import { width } from './print.ts'
 
 type Facts = Record<string, unknown>
 
+/** What only programs need beside a name. */
+const namesForPrograms = ['oid', 'filenode', 'filenodeBefore', 'filenodeAfter']
+const forPeople = (key: string, one: Facts) => !namesForPrograms.includes(key) || typeof (one['table'] ?? one['name']) !== 'string'
+
 /** Lines without indentation, at most `room` columns wide where the words allow it. */
 export function factLines(value: unknown, room = 100): string[] {
   if (Array.isArray(value)) return listLines(value, room)
   if (!isFacts(value)) return [shown('', value)]
   const rank = byRank([value])
-  const entries = Object.entries(value).sort(([a], [b]) => rank(a, b))
+  const entries = Object.entries(value)
+    .filter(([key]) => forPeople(key, value))
+    .sort(([a], [b]) => rank(a, b))
   const short = entries.filter(([key, inner]) => isShort(key, inner, room))
   const names = Math.max(0, ...short.map(([key]) => width(words(key))))
   // What takes a line stands above what takes several.
@@ -31,7 +37,9 @@ function listLines(list: unknown[], room: number): string[] {
 
 /** Undefined where a cell would hold a thing of its own. */
 function tableLines(list: Facts[]): string[] | undefined {
-  const keys = [...new Set(list.flatMap(one => Object.keys(one)))].filter(key => list.some(one => !isEmpty(one[key]))).sort(byRank(list))
+  const keys = [...new Set(list.flatMap(one => Object.keys(one).filter(key => forPeople(key, one))))]
+    .filter(key => list.some(one => !isEmpty(one[key])))
+    .sort(byRank(list))
   if (list.some(one => keys.some(key => !isPlain(one[key])))) return undefined
   const rows = [keys.map(words), ...list.map(one => keys.map(key => shown(key, one[key])))]
   const widths = keys.map((_, i) => Math.max(...rows.map(row => width(row[i]!))))
@@ -84,6 +92,6 @@ function number(key: string, value: number): string {
   if (names.test(key)) return String(value)
   if (/(^b|B)ytes/.test(key)) return formatSize(value)
   if (/Ms$|^ms$/.test(key)) return formatDuration(value)
-  if (/(^s|S)econds$/.test(key)) return `${value}s`
+  if (/(^s|S)econds$/.test(key)) return value < 120 ? `${Math.round(100 * value) / 100}s` : formatDuration(Math.round(value) * 1_000)
   return value.toLocaleString('en')
 }

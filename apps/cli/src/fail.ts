@@ -1,26 +1,54 @@
-// How a command ends badly: one line and a hint on stderr, and the exit code that says of what kind it was. The stack is for --debug.
+// How a command ends badly: one line and a hint on stderr, with --json one object there, and the exit code that says of what kind it was. The stack is for --debug.
 import { failureOf, Problem, Refused, type Told } from '@dbops/contract/failure'
 import { type Exit, exits } from './exits.ts'
+
+/** Of errors that have none of their own. */
+const codes: Record<Exit, string> = {
+  done: 'done',
+  failed: 'failed',
+  wrong: 'wrong_use',
+  unreachable: 'unreachable',
+  refused: 'refused',
+  timedOut: 'timed_out',
+}
 
 /** Thrown by a command that knows its exit. */
 export class Failed extends Problem {
   readonly exit: Exit
   constructor(exit: Exit, message: string, told: Told = {}) {
-    super(message, told)
+    super(message, { ...told, code: told.code ?? codes[exit] })
     this.exit = exit
   }
 }
 
 /** Writes the error to stderr; returns the exit code. */
-export async function fail(error: unknown, { debug = false } = {}): Promise<number> {
-  const { redact } = await import('@dbops/runtime/redact')
+export async function fail(error: unknown, { debug = false, json = false } = {}): Promise<number> {
+  const { redact, redactAll } = await import('@dbops/runtime/redact')
   const say = (line: string) => process.stderr.write(`${redact(line)}\n`)
+  if (json) {
+    process.stderr.write(`${JSON.stringify(redactAll({ error: record(error, debug) }))}\n`)
+    return exits[exitOf(error)]
+  }
   for (const { message, hint } of told(error)) {
     say(`dbops: ${message}`)
     if (hint) say(`hint: ${hint}`)
   }
   if (debug && error instanceof Error) say(error.stack ?? '')
   return exits[exitOf(error)]
+}
+
+/** For scripts; a wrong configuration has all its faults in `errors`. The keys are a contract: they may become more. */
+function record(error: unknown, debug: boolean) {
+  const { code, message } = failureOf(error)
+  const [first] = told(error)
+  return {
+    code,
+    message,
+    hint: first?.hint ?? null,
+    exitCode: exits[exitOf(error)],
+    ...(error instanceof Problem && 'errors' in error ? { errors: error.errors } : {}),
+    ...(debug && error instanceof Error ? { stack: error.stack } : {}),
+  }
 }
 
 interface Line {

@@ -117,6 +117,11 @@ export function cut(text: string, room: number): string {
   return `${kept}…`
 }
 
+/** `1 row`, `2,000 rows`, `3 batches`. */
+export const many = (n: number, one: string) => `${n.toLocaleString('en')} ${n === 1 ? one : `${one}${/(ch|s|x)$/.test(one) ? 'es' : 's'}`}`
+/** Of a unit that is counted in: `rows`, `batches`. */
+export const singular = (unit: string) => unit.replace(/(?<=ch|x)es$|s$/, '')
+
 /** An id as people see and type it: its last 8 characters. (The first ones are a clock, and alike.) */
 export const shortId = (id: string) => id.slice(-8)
 

@@ -34,7 +34,9 @@ export async function runProgram(given: string[]): Promise<number> {
     await program.parseAsync(argv, { from: 'user' })
     return exit
   } catch (error) {
-    return isCommanders(error) ? spoken(error) : fail(error, program.opts<CommonOptions>())
+    // Where the words cannot be understood the options are not known either.
+    if (isCommanders(error)) return spoken(error, { json: given.includes('--json'), listedBy: meant(commands, argv)?.listedBy })
+    return fail(error, program.opts<CommonOptions>())
   }
 }
 
@@ -158,12 +160,20 @@ const isCommanders = (error: unknown): error is CommanderError =>
   error instanceof Error && (error as { code?: string }).code?.startsWith('commander.') === true
 
 /** `error: unknown option '--jso'\n(Did you mean --json?)` in the form of every other error. */
-async function spoken(error: CommanderError): Promise<number> {
+async function spoken(error: CommanderError, { json, listedBy }: { json: boolean; listedBy: string | undefined }): Promise<number> {
   if (error.exitCode === 0) return 0
   // A group of commands was named, and none of them; commander has shown its help.
   if (error.code === 'commander.help') return 2
   const { Failed } = await import('./fail.ts')
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
   const near = /\(Did you mean (?:one of )?(.*)\?\)/.exec(rest.join(' '))?.[1]
-  return fail(new Failed('wrong', first, { hint: near ? `did you mean ${near}?` : `${name} --help` }))
+  const listed = error.code === 'commander.missingArgument' && listedBy && `${listedBy} lists them; the last 8 characters of an id will do`
+  const hint = near ? `did you mean ${near}?` : listed || `${name} --help`
+  return fail(new Failed('wrong', first, { hint }), { json })
+}
+
+/** The command whose words stand in `argv`: of `runs` and `runs show` the longer one. */
+const meant = (commands: Command[], argv: string[]): Command | undefined => {
+  const words = ` ${argv.filter(word => !word.startsWith('-')).join(' ')} `
+  return commands.findLast(({ path }) => words.includes(` ${path} `))
 }

@@ -1,5 +1,6 @@
 // Four eyes on a real line: one person asks for a full vacuum, another looks at its plan and lets it begin, under logins of their own.
 import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { savePerson } from '@dbops/ledger/people'
 import { type FreshDatabase, freshDatabase } from '@dbops/testing/database'
 import { type Line, startLine } from '@dbops/testing/line'
@@ -65,7 +66,9 @@ test('asked for by one and approved by another it is done, and all of that can b
     4,
     `dbops: ${people.ada} asked for run ${id}, and another person must approve it\nhint: approve as somebody else: --as NAME\n`,
     2,
-    expect.stringMatching(/asked for by ada_.*ACCESS EXCLUSIVE.*core\.outbox.*at most 64 MiB.*plan [0-9a-f]{16}\n$/s) as string,
+    expect.stringMatching(
+      /asked for by ada_.*ACCESS EXCLUSIVE.*core\.outbox.*at most 64 MiB.*plan [0-9a-f]{16}; once approved it begins as soon as windows and policies let it; [^\n]*\n$/s,
+    ) as string,
     0,
     expect.stringContaining(`is approved by ${people.ben} and queued`) as string,
     'succeeded',
@@ -81,6 +84,21 @@ test('asked for by one and approved by another it is done, and all of that can b
       evidence: { verdicts: [{ ok: true, outcome: 'rewritten' }] },
     },
     [{ actor: people.ben, action: 'approve' }],
+  ])
+})
+
+test('an approver who names the configuration is told when it would begin', async () => {
+  const { id } = await ask()
+  const [now, later] = await Promise.all([
+    dbops('approve', id, '--as', 'ben', '--config', line.configFile),
+    dbops('approve', id, '--as', 'ben', '--config', configOf('00:00', '23:59')),
+  ])
+  await dbops('cancel', id, '--yes')
+  expect([now.stdout, later.stdout]).toEqual([
+    expect.stringMatching(/once approved it begins at once; .* from now it would be too late for this window, until /) as string,
+    expect.stringMatching(
+      /once approved it begins \d{4}-\d\d-\d\d 23:59 UTC, in .*: VACUUM FULL is forbidden in "operating-hours", until /,
+    ) as string,
   ])
 })
 
@@ -139,6 +157,13 @@ test('reject wants a reason', async () => {
   const { code, stderr } = await dbops('reject', '00000000', '--as', 'ben')
   expect([code, stderr]).toEqual([2, 'dbops: the asker wants to know why: --reason is missing\nhint: --reason "not before the release"\n'])
 })
+
+/** The line's configuration with other hours. */
+function configOf(from: string, to: string): string {
+  const file = `${line.folder}/${from.replace(':', '')}.yaml`
+  writeFileSync(file, readFileSync(line.configFile, 'utf8').replace(/from: "[^"]*", to: "[^"]*"/, `from: "${from}", to: "${to}"`))
+  return file
+}
 
 /** Ada asks, and the plan is there. */
 async function ask(): Promise<Said & { id: string }> {

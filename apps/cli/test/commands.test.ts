@@ -90,6 +90,36 @@ test.each([
   expect([code, lines]).toEqual([exit, expect.stringMatching(text)])
 })
 
+test.each([
+  [
+    'wrong words',
+    ['runs', '--jsn', '--json'],
+    { code: 'wrong_use', message: "unknown option '--jsn'", hint: 'did you mean --json?', exitCode: 2 },
+  ],
+  ['wrong use', ['runs', '--limit', 'x', '--json'], { code: 'wrong_use', hint: 'for example --limit 50', exitCode: 2 }],
+  ['no ledger', ['status', '--json'], { code: 'unreachable', message: 'no ledger is known here', exitCode: 3 }],
+  [
+    'a wrong configuration',
+    ['status', '--json', '--config', 'none.yaml'],
+    { code: 'config', exitCode: 2, errors: [{ file: 'none.yaml' }] },
+  ],
+])('with --json an error is one object on stderr: %s', async (_, argv, error) => {
+  const { code, stderr, stdout } = await dbops(argv, { env: { DBOPS_HOME: folder } })
+  expect([code, stdout, stderr.split('\n').length, JSON.parse(stderr)]).toMatchObject([error.exitCode, '', 2, { error }])
+})
+
+test.each([
+  [['runs', 'show'], 'id', './dbops runs'],
+  [['approve', '--as', 'ben'], 'run', './dbops runs --state awaiting_approval'],
+  [['findings', 'acknowledge'], 'id', './dbops findings'],
+])('%j without an id says what lists them', async (argv, argument, listedBy) => {
+  const { code, stderr } = await dbops(argv)
+  expect([code, stderr]).toEqual([
+    2,
+    `dbops: missing required argument '${argument}'\nhint: ${listedBy} lists them; the last 8 characters of an id will do\n`,
+  ])
+})
+
 test('JSON is one object a line', async () => {
   const { code, stdout } = await dbops(['version', '--json'])
   expect([code, Object.keys(JSON.parse(stdout) as object)]).toEqual([0, ['version', 'node', 'catalog']])

@@ -34,6 +34,14 @@ test('a measure that nobody could take is unknown', () => {
   expect(factLines({ freeBytes: null, lastVacuum: null })).toEqual(['free bytes   unknown', 'last vacuum  none'])
 })
 
+test('what only programs need is left out beside a name', () => {
+  expect([
+    factLines({ table: 'core.a', oid: 16_400 }),
+    factLines([{ table: 'core.a', oid: 16_400, rows: 1 }]),
+    factLines({ oid: 16_400 }),
+  ]).toEqual([['table  core.a'], ['table   rows', 'core.a     1'], ['oid  16400']])
+})
+
 test('what takes a line stands above what takes several, and nothing is none', () => {
   expect(factLines({ deep: { a: 1 }, empty: [], isWhole: true })).toEqual(['empty     none', 'is whole  yes', 'deep', '  a  1'])
 })

@@ -443,6 +443,14 @@ test('a run that is waited for says each attempt that failed before the next', a
     const waiting = start(['run', 'pg.dump', '--dump', 'users', '--wait'], { env: line.env })
     await until('the failure is said', () => /attempt 1 of \d failed: store "main" .*; again in \d+s\n/.test(waiting.stderr()))
     const [run] = (await dbops('runs', '--state', 'queued', '--json')).records
+    const id = String(run!['id'])
+    const [shown, logs] = [await dbops('runs', 'show', id), await dbops('logs', id)]
+    expect([shown.stdout, logs.stdout]).toEqual([
+      expect.stringMatching(
+        /\n {2}again +\d\d:\d\d:\d\d[^\n]*, in \d+s\n[^]*\n {2}[^\n]* retry +attempt 1 [^\n]*the folder does not exist {2}again at \d\d:\d\d:\d\d\n/,
+      ),
+      expect.stringMatching(/attempt 1 of \d has failed; again at \d\d:\d\d:\d\d UTC\n/),
+    ])
     await dbops('cancel', String(run!['id']).slice(-8))
     expect((await waiting.ended).code).toBe(1)
   } finally {

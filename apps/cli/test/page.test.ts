@@ -54,11 +54,66 @@ test('the four sections stand in their order, each with what it is about', () =>
 test('what does not fit is counted', () => {
   const lines = page(model(busy(30)), { width: 79, height: 24, colour: plain })
   expect(lines.filter(line => line.endsWith(' more'))).toEqual([
-    'NEXT RUNS  27 more',
+    'NEXT RUNS  28 more',
     'RUNNING  28 more',
-    'LAST RESULTS  27 more',
-    'NOTIFICATIONS  27 more',
+    'LAST RESULTS  25 more',
+    'NOTIFICATIONS  24 more',
   ])
+})
+
+test.each([
+  [79, 24, 3],
+  [119, 40, 3],
+  [79, 24, 8],
+])('on %i × %i all of %i alerts that fire are seen, above slow statements and what was resolved', (columns, height, firing) => {
+  const alert = (i: number) => ({
+    at: at(-3_600 - i),
+    subject: 'core',
+    text: `${'x'.repeat(90)} ${i} fires`,
+    tone: 'bad' as const,
+    rank: 'first' as const,
+  })
+  const slow = Array.from({ length: 30 }, (_, i) => ({
+    at: at(-i),
+    subject: 'pg/core',
+    text: 'slow',
+    tone: 'odd' as const,
+    rank: 'last' as const,
+  }))
+  const resolved = { at: at(-100), subject: 'core', text: 'resolved', tone: 'good' as const }
+  const notifications = [...slow, resolved, ...Array.from({ length: firing }, (_, i) => alert(i))]
+  const lines = page(model({ ...busy(30), notifications }), { width: columns, height, colour: plain })
+  const from = lines.findIndex(line => line.startsWith('NOTIFICATIONS'))
+  const told = lines.slice(from + 1).map(line => /xxx|resolved|slow/.exec(line)?.[0])
+  expect([
+    told.filter(word => word === 'xxx').length,
+    told.lastIndexOf('xxx') < 2 * firing,
+    told.indexOf('slow') === -1 || told.indexOf('slow') > told.indexOf('resolved'),
+  ]).toEqual([firing, true, true])
+})
+
+test('what a process said ten minutes ago is no news any more', () => {
+  const said = [-601, -599].map(seconds => ({ at: at(seconds), subject: 'relay', text: 'not taken', tone: 'odd' as const }))
+  const lines = page({ ...model(busy(0)), said }, { width: 79, height: 24, colour: plain })
+  expect(lines.filter(line => line.includes('not taken')).map(line => line.slice(0, 8))).toEqual(['11:50:01'])
+})
+
+test.each([
+  ['its first phase is said by its name', { done: 0, total: null, unit: 'phases', note: 'find' }, 'find'],
+  ['one is one', { done: 1, total: null, unit: 'batches' }, '1 batch'],
+  ['several are counted', { done: 3, total: null, unit: 'phases', note: 'checks' }, '3 phases, checks'],
+])('of what runs %s', (_, progress, words) => {
+  const running = busy(1).running.map(one => ({ ...one, progress }))
+  const lines = page(model({ ...busy(0), running }), { width: 79, height: 24, colour: plain })
+  expect(lines.find(line => line.startsWith('running'))).toBe(`running   5s         pg.purge:outbox on core  ${words}`)
+})
+
+test('a run that is tried again says when', () => {
+  const running = busy(1).running.map(one => ({ ...one, words: 'queued', again: at(23), waitingFor: 'retry after: the store is full' }))
+  const lines = page(model({ ...busy(0), running }), { width: 79, height: 24, colour: plain })
+  expect(lines.find(line => line.startsWith('queued'))).toBe(
+    'queued    5s         pg.purge:outbox on core  again in 23s: the store is full',
+  )
 })
 
 test('the same failure is told whole once', () => {
@@ -199,6 +254,7 @@ function busy(n: number): Seen {
       since: at(-5),
       progress: { done: 500, total: 1_000, unit: 'rows' },
       waitingFor: null,
+      again: null,
     }),
     last: times({
       at: at(-10),

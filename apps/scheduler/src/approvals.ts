@@ -10,10 +10,10 @@ import { ownsLedger } from '@dbops/ledger/people'
 import * as runs from '@dbops/ledger/runs'
 import { locksOf } from '@dbops/runtime/operation'
 import { digestOf } from '@dbops/runtime/plan-digest'
+import { judge, questionOf } from '@dbops/runtime/policy'
 import { approvalEndedEvent, approvalWantedEvent, endEvent, endEvents, type Teller } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
 import { z } from 'zod'
-import { judge, questionOf } from './policy.ts'
 
 /** How long a run waits for its approval, ms. */
 export const approvalWithin = 86_400_000

@@ -2,6 +2,7 @@
 import { catalog, type TaskEntry, taskNamed } from '@dbops/catalog/catalog'
 import { parseDuration } from '@dbops/contract/duration'
 import { Problem, Refused } from '@dbops/contract/failure'
+import { localText } from '@dbops/contract/local-time'
 import { nearMiss } from '@dbops/contract/names'
 import { type Answer, type Command, takeUp } from '@dbops/ledger/commands'
 import { clockOf, type Queryable } from '@dbops/ledger/ledger'
@@ -10,11 +11,11 @@ import * as runs from '@dbops/ledger/runs'
 import { carryOut } from '@dbops/runtime/deeds'
 import { cutOffOf, locksOf, operationOf } from '@dbops/runtime/operation'
 import { resolveParams, resolveTargets } from '@dbops/runtime/params'
+import { judge } from '@dbops/runtime/policy'
 import type { Service } from '@dbops/runtime/service'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { approvalWithin, approve, reject } from './approvals.ts'
-import { judge } from './policy.ts'
 
 /** What of a service commands need. */
 export type Commanded = Pick<Service, 'config' | 'event'>
@@ -152,7 +153,7 @@ async function bear(
   const error = {
     code: `refused_by_${verdict.rule}`,
     message: verdict.reason,
-    hint: verdict.verdict === 'wait' ? `it may begin from ${verdict.until.toISOString()} on` : (verdict.hint ?? ''),
+    hint: verdict.verdict === 'wait' ? `it may begin from ${localText(verdict.until, service.config.zone)} on` : (verdict.hint ?? ''),
   }
   await runs.bear(db, birth, error)
   await publish(db, [

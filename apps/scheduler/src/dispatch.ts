@@ -1,9 +1,9 @@
 // Hands out what may begin: from the ledger into the queues, by priority and age, within the caps and the locks.
 import * as runs from '@dbops/ledger/runs'
+import { judge, questionOf } from '@dbops/runtime/policy'
 import { type Offer, openOffers, queueName } from '@dbops/runtime/queue'
 import { endEvent } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
-import { judge, questionOf } from './policy.ts'
 
 /** Jobs that lie in one queue at most: enough for every worker, few enough that priorities mean something. */
 const perQueue = 200

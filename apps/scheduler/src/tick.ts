@@ -8,9 +8,9 @@ import { inForce, type Pause, standing } from '@dbops/ledger/pauses'
 import * as runs from '@dbops/ledger/runs'
 import { anyDue, dueSchedules, type ScheduleRow, setDue } from '@dbops/ledger/schedules'
 import { cutOffOf } from '@dbops/runtime/operation'
+import { judge } from '@dbops/runtime/policy'
 import type { Service } from '@dbops/runtime/service'
 import { v7 as uuidv7 } from 'uuid'
-import { judge } from './policy.ts'
 
 export type Planner = Pick<Service, 'config' | 'log' | 'event' | 'timers'>
 

@@ -6,8 +6,8 @@ import * as runs from '@dbops/ledger/runs'
 import type { ScheduleRow } from '@dbops/ledger/schedules'
 import { anyTriggerDue, isAwaited, postponeTrigger, recordEvent, schedulesTriggered, takeTrigger } from '@dbops/ledger/triggers'
 import { consume } from '@dbops/runtime/bus'
+import { judge } from '@dbops/runtime/policy'
 import type { Service } from '@dbops/runtime/service'
-import { judge } from './policy.ts'
 import { birthOf, forbiddenAt, type Planner, record } from './tick.ts'
 
 /** The scheduler's consumer group in dbops:events. */

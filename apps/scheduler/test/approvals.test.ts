@@ -9,12 +9,12 @@ import { saveTargets } from '@dbops/ledger/schedules'
 import { readConfig } from '@dbops/runtime/config'
 import { carryOut } from '@dbops/runtime/deeds'
 import { openLog } from '@dbops/runtime/log'
+import { judge, questionOf } from '@dbops/runtime/policy'
 import { tellerOf } from '@dbops/runtime/run-events'
 import { freshDatabase } from '@dbops/testing/database'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { offerPlans } from '../src/approvals.ts'
 import { act } from '../src/commands.ts'
-import { judge, questionOf } from '../src/policy.ts'
 import { endOverdue } from '../src/reap.ts'
 
 let database: Awaited<ReturnType<typeof freshDatabase>>

@@ -1,6 +1,7 @@
 // The pure decisions of the scheduler: which due slot is run, what may begin now, and what becomes of a run whose process is gone.
+
+import { judge, questionOf } from '@dbops/runtime/policy'
 import { expect, test } from 'vitest'
-import { judge, questionOf } from '../src/policy.ts'
 import { fate } from '../src/reap.ts'
 import { choose } from '../src/tick.ts'
 
@@ -69,7 +70,12 @@ test.each([
     'VACUUM FULL in operating hours waits for their end, also where the configuration has no such window',
     { task: 'pg.vacuum-full' },
     '2026-11-25T12:00+09:00',
-    { verdict: 'wait', rule: 'forbid-vacuum-full', until: new Date('2026-11-25T18:00+09:00') },
+    {
+      verdict: 'wait',
+      rule: 'forbid-vacuum-full',
+      until: new Date('2026-11-25T18:00+09:00'),
+      reason: 'VACUUM FULL is forbidden in "operating-hours", until 2026-11-25 18:00 Asia/Seoul',
+    },
   ],
   [
     'VACUUM FULL in the evening may go on until the hours begin',

@@ -5,6 +5,7 @@ export const command = defineCommand({
   path: 'backups show',
   summary: 'The manifest of a backup, and the lines of shell that restore it',
   arguments: { '<id>': 'its last 8 characters will do' },
+  listedBy: './dbops backups',
   examples: [
     ['./dbops backups show 8f3a91c2', 'what is in it'],
     [

@@ -5,6 +5,7 @@ export const command = defineCommand({
   path: 'backups verify',
   summary: 'Restores a backup into a throw-away server and checks it; prints the lines that restore it by hand',
   arguments: { '<id>': 'its last 8 characters will do' },
+  listedBy: './dbops backups',
   options: {
     '--mutate': 'damages copies of it as well, and demands that each damage is found',
     '--timeout <duration>': 'wait no longer than this; then 5, and the check goes on',

@@ -5,6 +5,7 @@ export const command = defineCommand({
   path: 'findings show',
   summary: 'One finding: what it is, the SQL that would mend it, evidence, history',
   arguments: { '<id>': 'its last 8 characters will do' },
+  listedBy: './dbops findings',
   examples: [
     ['./dbops findings show 8f3a91c2', 'for people'],
     ['./dbops findings show 8f3a91c2 --json | jq -r .sql | psql "$URL"', 'read it first'],

@@ -5,6 +5,7 @@ export const command = defineCommand({
   path: 'logs',
   summary: 'The last 500 lines of a run',
   arguments: { '<run>': 'the last 8 characters of its id will do' },
+  listedBy: './dbops runs',
   options: { '--follow': 'go on until the run has ended' },
   examples: [
     ['./dbops logs 8f3a91c2', 'what it said'],

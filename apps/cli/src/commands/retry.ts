@@ -5,6 +5,7 @@ export const command = defineCommand({
   path: 'retry',
   summary: 'Does once more what an ended run did, as a new run',
   arguments: { '<run>': 'the last 8 characters of its id will do' },
+  listedBy: './dbops runs',
   options: {
     '--wait': 'wait for the end; the exit code is that of the run: 1 failed, 4 refused',
     '--timeout <duration>': 'wait no longer than this; then 5, and the run goes on',

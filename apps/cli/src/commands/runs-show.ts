@@ -5,6 +5,7 @@ export const command = defineCommand({
   path: 'runs show',
   summary: 'All about one run: result, plan, policy, evidence, history',
   arguments: { '<id>': 'its last 8 characters will do' },
+  listedBy: './dbops runs',
   examples: [
     ['./dbops runs show 8f3a91c2', 'what happened to it'],
     ['./dbops runs show 8f3a91c2 --json | jq .evidence', 'what its proof found'],

@@ -5,6 +5,8 @@ import type { Line } from './line.ts'
 export interface Entry {
   whole: string[]
   short: string
+  /** Shown before all others, in every section. */
+  first?: boolean
 }
 
 export interface Section {
@@ -22,12 +24,15 @@ export interface Section {
 
 /** Titles, entries and an empty line between sections, in `room` lines. A section that cannot show all says how many are left out. */
 export function laidOut(sections: Section[], room: number, line: Line): string[] {
-  const airy = room >= sections.length * 4
-  const around = sections.length * (airy ? 2 : 1)
-  const given = shares(
-    sections.map(({ entries, least, weight }) => ({ wants: Math.max(1, linesOf(entries)), least, weight })),
-    room - around,
-  )
+  const wishes = sections.map(({ entries, least, weight }) => ({
+    wants: Math.max(1, linesOf(entries)),
+    first: firstOf(entries),
+    least,
+    weight,
+  }))
+  // Air where there is some: where lines would be cut for it there is none.
+  const airy = room >= sections.length * 7 || room >= wishes.reduce((sum, { wants }) => sum + wants + 2, 0)
+  const given = shares(wishes, room - sections.length * (airy ? 2 : 1))
   return sections.flatMap(({ title, entries, none, keepsLast }, i) => {
     const rows = given[i]!
     const { lines, left } = keepsLast ? lastFitting(entries, rows) : fitting(entries, rows)
@@ -39,13 +44,15 @@ export function laidOut(sections: Section[], room: number, line: Line): string[]
   })
 }
 
+const firstOf = (entries: Entry[]) => entries.filter(({ first }) => first).length
 const linesOf = (entries: Entry[]) => entries.reduce((sum, { whole }) => sum + whole.length, 0)
 
 function fitting(entries: Entry[], rows: number): { lines: string[]; left: number } {
   const lines: string[] = []
   for (const [i, { whole, short }] of entries.entries()) {
-    if (lines.length === rows) return { lines, left: entries.length - i }
-    lines.push(...(lines.length + whole.length <= rows ? whole : [short]))
+    if (lines.length >= rows) return { lines, left: entries.length - i }
+    const others = firstOf(entries.slice(i + 1))
+    lines.push(...(lines.length + whole.length + others <= rows ? whole : [short]))
   }
   return { lines, left: 0 }
 }
@@ -58,6 +65,8 @@ function lastFitting(entries: Entry[], rows: number): { lines: string[]; left: n
 interface Wish {
   /** Rows that it has. */
   wants: number
+  /** Rows that it gets before any other gets one. */
+  first?: number
   /** Rows that it gets before another gets more than its own least. */
   least: number
   /** Its share of the rest. */
@@ -77,6 +86,10 @@ export function shares(wishes: Wish[], room: number): number[] {
       room--
     }
   }
+  give(
+    i => given[i]!,
+    ({ first = 0 }) => first,
+  )
   give(
     i => given[i]!,
     ({ least }) => least,

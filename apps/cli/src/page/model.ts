@@ -5,6 +5,8 @@ import type { Said } from '../up/teller.ts'
 /** A line that was said, and when. */
 export interface Told extends Said {
   at: Date
+  /** An alert that fires stands above all others, what only makes somebody wait below. */
+  rank?: 'first' | 'last'
 }
 
 export interface Progress {
@@ -31,10 +33,12 @@ export interface Seen {
     since: Date
     progress: Progress | null
     waitingFor: string | null
+    /** When it is tried again, where an attempt has failed. */
+    again: Date | null
   }[]
   /** The newest first. */
   last: Told[]
-  /** The newest first; what still fires stands above. */
+  /** The newest first; the page puts those that fire above. */
   notifications: Told[]
 }
 

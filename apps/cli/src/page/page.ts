@@ -1,5 +1,6 @@
 // The one page of `up` and of `status --watch`: from what is known, and the size of the terminal, its lines. It asks nobody and writes nowhere.
 import { clock } from '../moment.ts'
+import { many } from '../print.ts'
 import { laidOut } from './layout.ts'
 import { type Line, lineOn, type Paper, type Part } from './line.ts'
 import type { Model, Seen } from './model.ts'
@@ -29,21 +30,19 @@ function summary({ services, targets, alerts, findings }: Seen): Part[] {
   const hindered = services.filter(({ colour }) => colour !== 'green')
   const ready = services.length - hindered.length
   return [
-    [alerts ? `${count(alerts, 'alert')} firing` : 'no alert', alerts ? 'red' : 'dim'],
+    [alerts ? `${many(alerts, 'alert')} firing` : 'no alert', alerts ? 'red' : 'dim'],
     [' · ', 'dim'],
-    [findings ? count(findings, 'finding') : 'no finding', findings ? 'yellow' : 'dim'],
+    [findings ? many(findings, 'finding') : 'no finding', findings ? 'yellow' : 'dim'],
     [' · ', 'dim'],
     ...(targets.length ? targets : [{ name: 'no target', state: '' }]).flatMap(({ name, state }, i): Part[] => [
       i ? ', ' : '',
       [`${name} ${state}`.trim(), state === 'down' ? 'red' : state === 'up' ? 'green' : 'yellow'],
     ]),
     [' · ', 'dim'],
-    [`${count(ready, 'service')} ready`, ready ? 'green' : 'yellow'],
+    [`${many(ready, 'service')} ready`, ready ? 'green' : 'yellow'],
     ...hindered.flatMap(({ app, words, colour, reasons }): Part[] => [
       ', ',
       [`${app} ${words}${reasons[0] && reasons[0] !== words ? `: ${reasons[0]}` : ''}`, colour],
     ]),
   ]
 }
-
-const count = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`

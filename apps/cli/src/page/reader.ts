@@ -12,7 +12,7 @@ import { listSchedules } from '@dbops/ledger/schedules'
 import { listTriggers } from '@dbops/ledger/triggers'
 import type { Config } from '@dbops/runtime/config'
 import { workWords } from '../runs/operation-words.ts'
-import { stateWords } from '../runs/run-record.ts'
+import { isTriedAgain, stateWords } from '../runs/run-record.ts'
 import { pauseOf } from '../schedules.ts'
 import { sentence } from '../up/sentences.ts'
 import { listWorkers, readyColour, readyWords, withoutGhosts } from '../workers.ts'
@@ -37,6 +37,11 @@ export function pageReader(ledger: Ledger, config: Config | undefined): () => Pr
     for (const n of [...heard.keys()].toSorted((a, b) => b - a).slice(2 * most)) heard.delete(n)
     const events = [...heard].toSorted(([a], [b]) => b - a).map(([, ce]) => ce)
     const firing = await firingBySeverity(ledger)
+    // What fires is never hidden by what was resolved since.
+    const alerts = [
+      ...(await listAlerts(ledger, { limit: most, state: 'firing' })),
+      ...(await listAlerts(ledger, { limit: most, state: 'resolved' })),
+    ]
     return {
       now: await ledger.now(),
       services: withoutGhosts(await listWorkers(ledger, config)).map(one => ({
@@ -54,7 +59,7 @@ export function pageReader(ledger: Ledger, config: Config | undefined): () => Pr
       next: await nextRuns(ledger),
       running: (await list(ledger, { states: [...unfinished], limit: most })).map(standingRun).toSorted(byState),
       last: events.filter(isEnd).map(told),
-      notifications: [...(await listAlerts(ledger, { limit: most })).map(alertTold), ...once(events.filter(isNews)).map(told)].toSorted(
+      notifications: [...alerts.map(alertTold), ...once(events.filter(isNews)).map(told)].toSorted(
         (a, b) => b.at.getTime() - a.at.getTime(),
       ),
     }
@@ -83,6 +88,7 @@ const standingRun = (run: Run): Seen['running'][number] => ({
   since: run.startedAt ?? run.queuedAt,
   progress: run.progress as Progress | null,
   waitingFor: run.waitingFor,
+  again: isTriedAgain(run) ? run.notBefore : null,
 })
 const order = ['running', 'parked', 'awaiting approval', 'queued']
 const byState = (a: { words: string }, b: { words: string }) => order.indexOf(a.words) - order.indexOf(b.words)
@@ -95,7 +101,11 @@ const isNews = (ce: Envelope) => {
   const isSmall = ce.severity === 'info' || ce.data['level'] === 'info'
   return !isSmall && !isEnd(ce) && !(event && alertsOf(event).opens)
 }
-const told = (ce: Envelope): Told => ({ at: new Date(ce.time), ...sentence(ce) })
+const told = (ce: Envelope): Told => ({
+  at: new Date(ce.time),
+  ...sentence(ce),
+  ...(signalOf(ce.type) === 'db_query_slow' ? { rank: 'last' } : {}),
+})
 
 /** The newest of those that say the same of the same. */
 function once(events: Envelope[]): Envelope[] {
@@ -116,6 +126,6 @@ function alertTold({ name, target, operation, state, since, endedBy, deliveries 
     at: new Date(deliveries.at(-1)?.at ?? since),
     subject: target ?? '',
     text: `${name} ${end}: ${operation}; ${whom.filter(Boolean).join('; ')}`,
-    tone: state === 'firing' ? 'bad' : 'good',
+    ...(state === 'firing' ? { tone: 'bad', rank: 'first' } : { tone: 'good' }),
   }
 }

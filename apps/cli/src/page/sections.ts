@@ -1,7 +1,7 @@
 // The sections of a page and what stands in them.
 import { formatSize } from '@dbops/contract/duration'
 import { away, clock } from '../moment.ts'
-import { ago, type Colour, width } from '../print.ts'
+import { ago, type Colour, singular, width } from '../print.ts'
 import { type Tone, wrap } from '../up/teller.ts'
 import type { Entry, Section } from './layout.ts'
 import type { Line, Part } from './line.ts'
@@ -9,13 +9,18 @@ import type { Model, Progress, Seen, Told } from './model.ts'
 
 const toneColours: Record<Tone, Colour | undefined> = { good: 'green', bad: 'red', odd: 'yellow', plain: undefined }
 
+/** For so long (ms) what a process said is news: what lasts is an alert or a finding. */
+const news = 600_000
+const ranks = { first: 0, last: 2 }
+const rankOf = ({ rank }: Told) => (rank ? ranks[rank] : 1)
+
 export const starting = ({ said, zone }: Model, line: Line): Section[] => [
   { title: 'starting', entries: told(said, one => one.at, line, zone), none: '', least: 1, weight: 1, keepsLast: true },
 ]
 
 export function watched({ now, next, running, last, notifications }: Seen, { said, zone }: Model, line: Line): Section[] {
-  const ours = said.filter(({ tone = 'plain' }) => tone === 'bad' || tone === 'odd')
-  const heard = [...notifications, ...ours].toSorted((a, b) => b.at.getTime() - a.at.getTime())
+  const ours = said.filter(({ tone = 'plain', at }) => (tone === 'bad' || tone === 'odd') && now.getTime() - at.getTime() < news)
+  const heard = [...notifications, ...ours].toSorted((a, b) => rankOf(a) - rankOf(b) || b.at.getTime() - a.at.getTime())
   const widest = Math.max(0, ...next.map(({ schedule }) => width(schedule)))
   return [
     {
@@ -31,19 +36,25 @@ export function watched({ now, next, running, last, notifications }: Seen, { sai
         ),
       ),
       none: 'no schedule is due; docs/config.md, section schedules',
-      least: 3,
-      weight: 2,
+      least: 2,
+      weight: 1,
     },
     {
       title: 'running',
-      entries: running.map(({ work, target, words, since, progress, waitingFor }) =>
+      entries: running.map(({ work, target, words, since, progress, waitingFor, again }) =>
         oneLine(
           line(
             [words.padEnd(8), words === 'running' ? 'cyan' : 'blue'],
             `  ${ago(since, now).padEnd(9)}  `,
             [work, 'bold'],
             target ? ` on ${target}` : '',
-            ...(waitingFor ? [[`  waits for ${waitingFor}`, 'dim'] satisfies Part] : progress ? [`  ${progressWords(progress)}`] : []),
+            ...(again
+              ? [[`  again ${away(again, now)}: ${waitingFor?.replace(/^retry after: /, '') ?? ''}`, 'yellow'] satisfies Part]
+              : waitingFor
+                ? [[`  waits for ${waitingFor}`, 'dim'] satisfies Part]
+                : progress
+                  ? [`  ${progressWords(progress)}`]
+                  : []),
           ),
         ),
       ),
@@ -62,7 +73,7 @@ export function watched({ now, next, running, last, notifications }: Seen, { sai
       title: 'notifications',
       entries: told(heard, () => now, line, zone),
       none: 'nothing is wrong, nobody was told of anything',
-      least: 3,
+      least: 4,
       weight: 3,
     },
   ]
@@ -88,17 +99,19 @@ function told(all: Told[], nowFor: (one: Told) => Date, line: Line, zone: string
     const before = time.length + 2 + widest + 2
     const row = (words: string) => line([time, 'dim'], '  ', [subject.padEnd(widest), 'cyan'], '  ', [words, toneColours[tone]])
     const short = row(text)
-    if (tone !== 'bad' || all.findIndex(other => other.text === text) < i) return oneLine(short)
-    const [first = '', ...more] = wrapped(text, line.width - before, 3)
+    const first = one.rank === 'first'
+    if (tone !== 'bad' || all.findIndex(other => other.text === text) < i) return { ...oneLine(short), first }
+    const [begin = '', ...more] = wrapped(text, line.width - before, 3)
     const indent = ' '.repeat(before)
     const hints = hint ? wrapped(`hint: ${hint}`, line.width - before, 2) : []
     return {
       whole: [
-        row(first),
+        row(begin),
         ...more.map(words => line(indent, [words, toneColours[tone]])),
         ...hints.map(words => line(indent, [words, 'yellow'])),
       ],
       short,
+      first,
     }
   })
 }
@@ -112,8 +125,10 @@ function wrapped(text: string, room: number, most: number): string[] {
 const barWidth = 12
 /** `██████░░░░░░ 50 % of 12,000 rows, batch 4`. */
 function progressWords({ done, total, unit, note }: Progress): string {
+  // Before the first one there is nothing to count.
+  if (!done && !total && note) return note
   const about = note ? `, ${note}` : ''
-  const many = (n: number) => (unit === 'bytes' ? formatSize(n) : `${n.toLocaleString('en')} ${unit}`)
+  const many = (n: number) => (unit === 'bytes' ? formatSize(n) : `${n.toLocaleString('en')} ${n === 1 ? singular(unit) : unit}`)
   if (total === null || total <= 0) return `${many(done)}${about}`
   const share = Math.min(1, done / total)
   const full = Math.round(share * barWidth)

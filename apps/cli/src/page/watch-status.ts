@@ -30,7 +30,7 @@ export async function watchStatus({ print, connect }: Context, seconds: number, 
     note: config ? `zone of the plan ${config.zone}` : '',
     seen: undefined,
     said: [],
-    foot: 'Ctrl-C ends this page; everything goes on · ./dbops runs, alerts, findings, locks, top',
+    foot: 'Ctrl-C ends this page, nothing else · ./dbops runs, alerts, findings, locks',
     zone: localZone,
   }
   const shown: Shown = { screen, model, colour: (name, text) => print.colour(name, text) }

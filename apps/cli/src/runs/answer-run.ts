@@ -8,13 +8,14 @@ import { factLines, indent } from '../facts.ts'
 import { Failed } from '../fail.ts'
 import { coming } from '../moment.ts'
 import { shortId } from '../print.ts'
+import { beginWords } from './begin-words.ts'
 import { findRun } from './find-run.ts'
 import { runRecord, runWords, stateWords } from './run-record.ts'
 import { askFor, room } from './start-run.ts'
 
 export async function approveRun({ args, options, print, connect }: Context): Promise<number> {
   const connection = await connect()
-  const { ledger, environment, actor } = connection
+  const { ledger, environment, actor, config } = connection
   const run = await findRun(ledger, args[0] as string)
   const digest = digestOf(run)
   if (actor === run.actor) throw sameActor(run, actor)
@@ -24,7 +25,7 @@ export async function approveRun({ args, options, print, connect }: Context): Pr
     `run ${print.colour('bold', shortId(run.id))}: ${runWords(run)}, asked for by ${run.actor}, to be approved ${coming(run.validUntil, now)} at the latest`,
   )
   for (const line of indent(factLines(run.plan, room()))) print.line(line)
-  print.line(`plan ${print.colour('bold', digest)}`)
+  print.line(`plan ${print.colour('bold', digest)}; once approved ${beginWords(run, config, now)}`)
   await confirm(environment, `approve plan ${digest} of run ${shortId(run.id)}, ${runWords(run)}, as ${actor}`, {
     yes: options.yes,
     always: true,

@@ -45,6 +45,10 @@ const colours: Record<State, Colour | undefined> = {
 export const stateColour = (state: State) => colours[state]
 export const stateWords = (state: State) => state.replaceAll('_', ' ')
 
+/** An attempt has failed, and the next one is still to come: at `notBefore`. */
+export const isTriedAgain = (run: Pick<Run, 'state' | 'attempt' | 'error'>) =>
+  run.state === 'queued' && run.attempt > 0 && run.error !== null
+
 /** What it works on, for a sentence: `pg.dump:metadata on core`. */
 export const runWords = (r: Pick<Run, 'operation' | 'target'>) => `${r.operation}${r.target ? ` on ${r.target}` : ''}`
 

@@ -1,15 +1,17 @@
 // One run, whole: what was asked, what was decided, what was done and proved, and its history.
 import { type HistoryRow, historyOf, type Run } from '@dbops/ledger/runs'
+import type { Config } from '@dbops/runtime/config'
 import type { Context } from '../command.ts'
 import { factLines, indent } from '../facts.ts'
 import { coming, past, stamp } from '../moment.ts'
 import { type Print, shortId } from '../print.ts'
+import { beginWords } from './begin-words.ts'
 import { findRun } from './find-run.ts'
-import { causeWords, runRecord, runWords, stateColour, stateWords, took } from './run-record.ts'
+import { causeWords, isTriedAgain, runRecord, runWords, stateColour, stateWords, took } from './run-record.ts'
 import { room } from './start-run.ts'
 
 export async function showRun({ args, print, connect }: Context): Promise<void> {
-  const { ledger, environment } = await connect()
+  const { ledger, environment, config } = await connect()
   const run = await findRun(ledger, args[0] as string)
   const history = await historyOf(ledger, run.id)
   print.record({
@@ -28,13 +30,13 @@ export async function showRun({ args, print, connect }: Context): Promise<void> 
   })
   if (print.json) return
   print.environment(environment)
-  tell(print, run, await ledger.now())
+  tell(print, run, await ledger.now(), config)
   print.line()
   print.line(print.colour('bold', 'history'))
   for (const line of indent(historyLines(history))) print.line(line)
 }
 
-function tell(print: Print, run: Run, now: Date): void {
+function tell(print: Print, run: Run, now: Date, config: Config | undefined): void {
   const colour = stateColour(run.state)
   const state = stateWords(run.state)
   print.line(`run ${print.colour('bold', shortId(run.id))}  ${runWords(run)}  ${colour ? print.colour(colour, state) : state}`)
@@ -48,6 +50,8 @@ function tell(print: Print, run: Run, now: Date): void {
     ['queued', past(run.queuedAt, now)],
     ['waits for', run.waitingFor && `${run.waitingFor}${run.waitingSince ? `, since ${past(run.waitingSince, now)}` : ''}`],
     ['approval', run.state === 'awaiting_approval' ? approvalWords(run, now) : null],
+    ['begins', run.state === 'awaiting_approval' && run.approval ? `once approved ${beginWords(run, config, now)}` : null],
+    ['again', isTriedAgain(run) ? coming(run.notBefore, now) : null],
     ['started', run.startedAt && past(run.startedAt, now)],
     ['finished', run.finishedAt && past(run.finishedAt, now)],
     ['took', took(run, now)],
@@ -85,7 +89,7 @@ function historyLines(history: HistoryRow[]): string[] {
   const widest = Math.max(0, ...history.map(({ event }) => event.length))
   let last: string | null = null
   return history.map(({ at, event, attempt, worker, detail }) => {
-    const told = [attempt ? `attempt ${attempt}` : '', worker && worker !== last ? worker : '', detailWords(detail)]
+    const told = [attempt ? `attempt ${attempt}` : '', worker && worker !== last ? worker : '', detailWords(detail), againWords(detail)]
       .filter(Boolean)
       .join('  ')
     last = worker ?? last
@@ -98,8 +102,15 @@ function detailWords(detail: unknown): string {
   const facts = detail as Record<string, unknown>
   if (typeof facts['message'] === 'string') return facts['message']
   return Object.entries(facts)
+    .filter(([key]) => key !== 'again')
     .flatMap(([key, value]) => (value === null || value === undefined ? [] : [`${key} ${valueWords(value)}`]))
     .join(', ')
+}
+
+/** Of an attempt that is not the last: when the next one may begin. */
+function againWords(detail: unknown): string {
+  const { again } = (detail ?? {}) as { again?: unknown }
+  return typeof again === 'string' ? `again at ${stamp(again).slice(11)}` : ''
 }
 
 const valueWords = (value: unknown): string => {

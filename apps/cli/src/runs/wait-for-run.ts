@@ -7,7 +7,7 @@ import { redact } from '@dbops/runtime/redact'
 import { Failed } from '../fail.ts'
 import { away } from '../moment.ts'
 import { cut, shortId } from '../print.ts'
-import { runWords, stateWords } from './run-record.ts'
+import { isTriedAgain, runWords, stateWords } from './run-record.ts'
 
 const every = 250
 /** A ledger that is away for longer (ms) is not waited for. */
@@ -44,9 +44,6 @@ export async function waitForRun(
 }
 
 export const goesOn = (id: string) => `the run goes on: ./dbops runs show ${shortId(id)}; to stop it: ./dbops cancel ${shortId(id)}`
-
-/** An attempt has failed, and the next one is still to come. */
-const isTriedAgain = (run: Run) => run.state === 'queued' && run.attempt > 0 && run.error !== null
 
 function attemptWords({ id, attempt, attempts, error, notBefore }: Run): string {
   const hint = error?.hint ? ` (hint: ${error.hint})` : ''

@@ -3,7 +3,7 @@ import { formatDuration, formatSize } from '@dbops/contract/duration'
 import { type Envelope, signalOf } from '@dbops/contract/envelope'
 import type { Failure } from '@dbops/contract/failure'
 import { signals } from '@dbops/contract/signals'
-import { shortId } from '../print.ts'
+import { many as manyOf, shortId } from '../print.ts'
 import type { Said, Tone } from './teller.ts'
 
 interface RunFacts {
@@ -57,7 +57,7 @@ type Tell = (result: Record<string, unknown>, operation: string) => string
 const results: Record<string, Tell> = {
   'pg.vacuum': ({ tables }) =>
     (tables as { table: string; seconds: number; deadBefore: number; deadAfter: number }[])
-      .map(t => `pg.vacuum ${t.table}: ${count(t.deadBefore)} dead tuples → ${count(t.deadAfter)} in ${t.seconds} s`)
+      .map(t => `pg.vacuum ${t.table}: ${many(t.deadBefore, 'dead tuple')} → ${count(t.deadAfter)} in ${t.seconds} s`)
       .join(', ') || 'pg.vacuum: no table needs one',
   'pg.analyze': ({ tables }) => {
     const all = tables as { table: string; changedBefore: number }[]
@@ -66,7 +66,7 @@ const results: Record<string, Tell> = {
   },
   'pg.purge': ({ table, deleted, batches, way, left, locked }, operation) => {
     const rest = left ? `, ${count(left)} left${locked ? `, ${count(locked)} of them locked` : ''}` : ''
-    return `${operation.replace(':', ' ')}: ${many(deleted, 'row')} of ${String(table)} deleted${deleted ? ` in ${many(batches, 'batch', 'batches')}, by ${String(way)}` : ''}${rest}`
+    return `${operation.replace(':', ' ')}: ${many(deleted, 'row')} of ${String(table)} deleted${deleted ? ` in ${many(batches, 'batch')}, by ${String(way)}` : ''}${rest}`
   },
   'pg.refresh-views': ({ views }, operation) => {
     const all = views as { rowsBefore: number | null; rowsAfter: number }[]
@@ -114,4 +114,4 @@ const took = ({ startedAt, finishedAt }: RunFacts) =>
 const toneOf = ({ severity }: Envelope): Tone => (severity === 'info' ? 'plain' : severity === 'warning' ? 'odd' : 'bad')
 
 const count = (n: unknown) => Number(n).toLocaleString('en')
-const many = (n: unknown, one: string, more = `${one}s`) => `${count(n)} ${Number(n) === 1 ? one : more}`
+const many = (n: unknown, one: string) => manyOf(Number(n), one)

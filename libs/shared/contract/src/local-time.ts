@@ -1,6 +1,9 @@
 // Points in time as people write them in the configuration: local to a zone unless they carry an offset.
 import { Cron } from 'croner'
 
+/** A moment of a plan as its people say it: `2026-11-26 18:00 Asia/Seoul`. */
+export const localText = (at: Date, zone: string): string => `${at.toLocaleString('sv', { timeZone: zone }).slice(0, 16)} ${zone}`
+
 /**
  * `'2026-12-31T22:00'` in `Asia/Seoul` → the instant 13:00 UTC. A day alone is its first moment. With an offset (`Z`, `+09:00`) the zone does not
  * count. Undefined for what is no point of the calendar (30 February).

@@ -584,11 +584,12 @@ const backToQueue = `
   with back as (
     update runs set state = 'queued', dispatch = dispatch + 1, dispatched_at = null, lease_until = null, not_before = now() + $2 * interval '1 ms',
       attempt = attempt - case when $3 then 1 else 0 end, waiting_for = $4, waiting_since = case when $4::text is null then null else now() end, error = coalesce($5, error)
-    where fence = $1 and state = 'running' returning id, attempt, fence, worker
+    where fence = $1 and state = 'running' returning id, attempt, fence, worker, not_before
   ), unheld as (
     update run_locks set held = false where run in (select id from back where not $7)
   ), told as (
-    insert into history (run, event, attempt, fence, worker, detail) select id, $6, attempt, fence, worker, $5::jsonb from back
+    insert into history (run, event, attempt, fence, worker, detail) select id, $6, attempt, fence, worker,
+      nullif(coalesce($5::jsonb, '{}') || case when $2 > 0 then jsonb_build_object('again', not_before) else '{}' end, '{}') from back
   )
   select id, pg_notify('dbops_queued', '') from back`
 

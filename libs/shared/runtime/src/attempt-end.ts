@@ -61,7 +61,7 @@ export async function endedBadly<V>(
   if (run.mode === 'do' && (begun || run.stateKept)) await putBack(a, log, writer)
   const error = redacted(failureOf(reason))
   if (reason instanceof Later) {
-    log.add('info', `again in ${reason.after} ms: ${error.message}`)
+    log.add('info', `again at ${clockIn(reason.after)}: ${error.message}`)
     return giveBack(a, { after: reason.after, as: 'later', waitingFor: error.message, error })
   }
   const stopping = error.code === 'stopping' || reason instanceof WindowClosed
@@ -81,10 +81,11 @@ export async function endedBadly<V>(
     irreversible ||
     run.attempt >= run.attempts
   log.add('error', `${error.code}: ${error.message}`, error.hint ? { hint: error.hint } : undefined)
+  const after = final ? 0 : backoff(run)
+  if (!final) log.add('info', `attempt ${run.attempt} of ${run.attempts} has failed; again at ${clockIn(after)}`)
   await log.flush()
   if (!final) {
-    const after = backoff(run)
-    const told = `${run.operation}: attempt ${run.attempt} of ${run.attempts} failed: ${error.message}`
+    const told = `${run.operation}: attempt ${run.attempt} of ${run.attempts} failed: ${error.message}; again at ${clockIn(after)}`
     service.log.warn({ event: 'attempt_failed', ...about(a), attempt: run.attempt, code: error.code, retryInMs: after }, told)
     return giveBack(a, { after, as: 'retry', waitingFor: `retry after: ${error.message}`, error })
   }
@@ -109,6 +110,9 @@ export async function endedBadly<V>(
     `${run.operation} ${state}: ${told.message}`,
   )
 }
+
+/** The time of the day after so many milliseconds: `12:03:10 UTC`. */
+const clockIn = (ms: number) => `${new Date(Date.now() + ms).toISOString().slice(11, 19)} UTC`
 
 /** Back to the queue. A session that was ended from outside is often the first sign of having been taken over. */
 async function giveBack<V>(a: Attempt<V>, how: Omit<Parameters<typeof runs.requeue>[1], 'fence'>): Promise<void> {

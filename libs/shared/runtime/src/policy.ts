@@ -1,7 +1,7 @@
 // The rules about what may begin, and when: forbidden work, windows and blackouts. Pure: time is an argument, and a verdict says which rule spoke and why.
 import { taskNamed } from '@dbops/catalog/catalog'
 import type { Blackout, ConfigFile, Window } from '@dbops/contract/config-file'
-import { instantOf } from '@dbops/contract/local-time'
+import { instantOf, localText } from '@dbops/contract/local-time'
 import type { Effect } from '@dbops/contract/task'
 import { isOpen, nextClosing, nextOpening } from '@dbops/contract/windows'
 import type { Run, Verdict } from '@dbops/ledger/runs'
@@ -24,13 +24,13 @@ export function judge(question: Question, rules: Rules, now: Date): Verdict {
   const blackout = rules.blackouts.find(b => covers(b, question, rules.zone, now))
   if (blackout) {
     const until = moment(blackout.to, rules.zone)
-    return { verdict: 'wait', until, rule: 'blackout', reason: `blackout "${blackout.reason}" until ${until.toISOString()}` }
+    return { verdict: 'wait', until, rule: 'blackout', reason: `blackout "${blackout.reason}" until ${localText(until, rules.zone)}` }
   }
   const name = question.window?.name
   const window = name === undefined ? undefined : rules.windows[name]
   if (name !== undefined && window && !isOpen(window, rules.zone, now)) {
     const opens = nextOpening(window, rules.zone, now)
-    return { verdict: 'wait', until: opens, rule: 'window', reason: `window "${name}" opens ${opens.toISOString()}` }
+    return { verdict: 'wait', until: opens, rule: 'window', reason: `window "${name}" opens ${localText(opens, rules.zone)}` }
   }
   return question.task === 'pg.vacuum-full' ? vacuumFull(question, rules, now) : { verdict: 'allow' }
 }
@@ -69,7 +69,7 @@ function vacuumFull({ lasts = 0 }: Question, { policies, windows, zone }: Rules,
   const wait = (until: Date, reason: string): Verdict => ({ verdict: 'wait', until, rule, reason })
   if (isOpen(hours, zone, now)) {
     const until = nextClosing(hours, zone, now)
-    return wait(until, `VACUUM FULL is forbidden in "${name}", until ${until.toISOString()}`)
+    return wait(until, `VACUUM FULL is forbidden in "${name}", until ${localText(until, zone)}`)
   }
   const opens = nextOpening(hours, zone, now)
   const startBy = new Date(opens.getTime() - lasts)
@@ -79,7 +79,7 @@ function vacuumFull({ lasts = 0 }: Question, { policies, windows, zone }: Rules,
   for (let at = nextClosing(hours, zone, opens); at.getTime() < now.getTime() + 8 * 86_400_000; ) {
     const next = nextOpening(hours, zone, at)
     if (next.getTime() - at.getTime() >= lasts)
-      return wait(at, `it takes about ${minutes} min, and "${name}" opens ${opens.toISOString()}: it waits until ${at.toISOString()}`)
+      return wait(at, `it takes about ${minutes} min, and "${name}" opens ${localText(opens, zone)}: it waits until ${localText(at, zone)}`)
     at = nextClosing(hours, zone, next)
   }
   return {
