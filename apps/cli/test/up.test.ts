@@ -40,7 +40,7 @@ test('there are two people: commands act as the operator, and --as chooses', asy
   await up.says(/all services ready/)
   const actorOf = async (...words: string[]) => {
     const { stdout, stderr } = await dbops([...words, '--json'], { env })
-    return stdout ? (JSON.parse(stdout) as { actor?: string }).actor : stderr
+    return stdout ? (JSON.parse(stdout) as { actor?: string }).actor : (JSON.parse(stderr) as { error: object }).error
   }
   const pause = ['pause', '--all', '--until', '1h']
   const actors = [await actorOf(...pause), await actorOf(...pause, '--as', 'approver'), await actorOf(...pause, '--as', 'aprover')]
@@ -48,7 +48,12 @@ test('there are two people: commands act as the operator, and --as chooses', asy
   expect(actors).toEqual([
     'operator',
     'approver',
-    'dbops: no login of "aprover" is known here\nhint: did you mean "approver"?; another is named by DBOPS_LEDGER_URL_APROVER\n',
+    {
+      code: 'unknown_person',
+      message: 'no login of "aprover" is known here',
+      hint: 'did you mean "approver"?; another is named by DBOPS_LEDGER_URL_APROVER',
+      exitCode: 2,
+    },
   ])
 })
 
