@@ -1,0 +1,30 @@
+// What the harness did and asked for, as it alone knows it: the checker compares the world with this, and with nothing that our code says of itself.
+
+export interface Asked {
+  from: Date
+  to: Date
+  /** Every schedule by cron that was in force throughout, with what its zone and cron say; the checker lists the slots itself, by another library than ours or by brute force. */
+  schedules: { name: string; target: string; cron: string; zone: string; misfire: 'latest' | 'all' | 'skip'; overlap: 'skip' | 'queue' }[]
+  /** Commands that were accepted: their id in the ledger, the key they came with, how often they were sent. */
+  commands: { id: string; key: string; sent: number }[]
+  /** Readers of `dbops:events` that must have seen everything. */
+  readers: string[]
+  poison: { stream: string; entryId: string; reason: string }[]
+  /** Entries put into the platform's streams that ingest maps to events, by their own id. */
+  platformEvents: string[]
+  faults: { at: Date; kind: string; what: string }[]
+}
+
+/** Where the history is read from, past every proxy. */
+export interface Sources {
+  ledgerUrl: string
+  redisUrl: string
+  /** Name of a store in the configuration, and its folder. */
+  stores: Record<string, string>
+  /** Target by name; the audit table `chaos.effects` in each holds (n, at, app, what, key): `app` is the application_name of the session that did it. */
+  targets: Record<string, string>
+  /** What each reader of ours outside the product saw, in order: event ids. */
+  readers: Record<string, string[]>
+  /** Every request that the webhook's receiver got, answered or not. */
+  notifications: { at: Date; key: string; status: number; body: unknown }[]
+}
