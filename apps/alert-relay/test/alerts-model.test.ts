@@ -111,7 +111,7 @@ test('alerts open, go on, end and are told as the model has it, in any order of 
         written: model.lines.toSorted(),
       })
     }),
-    { numRuns: Number(process.env['DBOPS_MODEL_RUNS'] ?? 60), seed: 13 },
+    { numRuns: Number(process.env['DBOPS_MODEL_RUNS'] ?? 150), seed: 13 },
   )
 })
 
