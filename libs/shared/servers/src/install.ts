@@ -33,6 +33,7 @@ export type Needed =
   | 'prometheus'
   | 'promtool'
   | 'python3'
+  | 'libfaketime'
 
 /** The full path of a program that is installed; nothing is installed for it. */
 export const find = (needed: Needed): string | undefined => program(needed).find()
@@ -66,10 +67,17 @@ function program(needed: Needed): Program {
   if (name === 'pgbouncer')
     return { what: 'PgBouncer', package: 'pgbouncer', find: () => inPath('pgbouncer') ?? inPath('pgbouncer', '/usr/sbin') }
   if (name === 'prometheus' || name === 'promtool') return { what: 'Prometheus', package: 'prometheus', find: () => inPath(name) }
+  if (name === 'libfaketime') return { what: 'libfaketime', package: 'libfaketime', find: findFaketime }
   if (name === 'python3') return { what: 'Python with pip', package: 'python3-pip', find: () => inPath('python3') }
   if (name === 'java') return { what: 'Java 17', package: 'openjdk-17-jre-headless', find: findJava }
   return { what: 'Maven', package: 'maven', find: () => inPath('mvn') }
 }
+
+/** A library, in the folder of the machine's own architecture. */
+const findFaketime = () =>
+  (existsSync('/usr/lib') ? readdirSync('/usr/lib') : [])
+    .map(folder => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
+    .find(file => existsSync(file))
 
 /** Debian keeps every major version in a folder of its own, outside the PATH. Unasked: 15, the platform's, else the newest there is. */
 function findPostgres(major?: string): string | undefined {

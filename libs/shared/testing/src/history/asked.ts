@@ -3,10 +3,12 @@
 export interface Asked {
   from: Date
   to: Date
-  /** Every schedule by cron that was in force throughout, with what its zone and cron say; the checker lists the slots itself, by another library than ours or by brute force. */
-  schedules: { name: string; target: string; cron: string; zone: string; misfire: 'latest' | 'all' | 'skip'; overlap: 'skip' | 'queue' }[]
-  /** Commands that were accepted: their id in the ledger, the key they came with, how often they were sent. */
-  commands: { id: string; key: string; sent: number }[]
+  /** Schedules that were in force throughout, due at the seconds of each minute that are `offset` and so many times `every` beyond it. */
+  schedules: { name: string; target: string; offset: number; every: number }[]
+  /** Who asked as whom. */
+  actor: string
+  /** Commands that were answered: their key, how often they were sent, the run that the answers named, and how many different answers came. */
+  commands: { verb: string; key: string; sent: number; accepted: boolean; run: string | null; answers: number }[]
   /** Readers of `dbops:events` that must have seen everything. */
   readers: string[]
   poison: { stream: string; entryId: string; reason: string }[]

@@ -1,0 +1,261 @@
+// A whole installation to be attacked: servers that can be stopped and damaged, eight processes of ours under a supervisor, a receiver of webhooks, an outside reader.
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startSink } from '@dbops/sample/sink'
+import { type Child, startChild } from '@dbops/servers/child'
+import { freePort } from '@dbops/servers/free-port'
+import { findOrInstall } from '@dbops/servers/install'
+import { createDatabase, startPostgres } from '@dbops/servers/postgres'
+import { startRedis } from '@dbops/servers/redis'
+import { Redis } from 'ioredis'
+import { Client } from 'pg'
+import type { Asked, Sources } from '../history/asked.ts'
+import type { AppName, Ground } from './ground.ts'
+import { type Supervised, startManaged } from './managed.ts'
+import { configFor, tables } from './plan.ts'
+
+export interface Installation extends Ground, AsyncDisposable {
+  processes: Supervised[]
+  folder: string
+  configFile: string
+  sources(): Promise<Sources>
+  poison: Asked['poison']
+  /** Past every proxy. */
+  ledgerUrl: string
+  targetUrl: string
+  platformUrl: string
+  redisUrl: string
+  /** What this machine does not give: faults of these kinds are left out. */
+  missing: { kind: string; why: string }[]
+}
+
+const root = resolve(import.meta.dirname, '../../../../..')
+const secret = 'chaos'
+const crew: [AppName, number][] = [
+  ['scheduler', 2],
+  ['pg-maintainer', 2],
+  ['redis-inspector', 1],
+  ['alert-relay', 2],
+]
+
+export async function startInstallation({ say }: { say: (line: string) => void }): Promise<Installation> {
+  await using started = new AsyncDisposableStack()
+  const missing: Installation['missing'] = []
+  const folder = mkdtempSync(join(tmpdir(), 'dbops-chaos-'))
+  started.defer(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  const faketime = await findOrInstall('libfaketime', { yes: true, say }).catch((error: Error) => {
+    missing.push({ kind: 'clock', why: error.message })
+    return undefined
+  })
+  const disk = smallDisk(join(folder, 'disk'), missing)
+  started.defer(disk.remove)
+  const store = join(disk.folder, 'store')
+  mkdirSync(store)
+
+  const ledger = await keptPostgres(join(folder, 'ledger'))
+  started.defer(ledger.remove)
+  const ledgerUrl = await createDatabase(ledger.url, 'dbops')
+  const target = await startPostgres({ settings: { max_connections: '100' }, say })
+  started.defer(target.stop)
+  const targetUrl = await createDatabase(target.url, 'core')
+  const db = new Client(targetUrl)
+  await db.connect()
+  await db.query(tables)
+  await db.end()
+  const redis = await keptRedis(join(folder, 'redis'))
+  started.defer(redis.remove)
+  const platform = await startRedis({ settings: { maxmemoryPolicy: 'allkeys-lru', maxmemory: '64mb' }, say })
+  started.defer(platform.stop)
+  const sink = await startChaosSink()
+  started.defer(sink.stop)
+
+  const configFile = join(folder, 'axiom.yaml')
+  writeFileSync(configFile, configFor(store))
+  const processes: Supervised[] = []
+  for (const [app, count] of crew)
+    for (let i = 1; i <= count; i++) {
+      const managed = await startManaged({
+        name: `${app}-${i}`,
+        app,
+        folder,
+        configFile,
+        servers: {
+          ledger: { variable: 'DBOPS_LEDGER_URL', url: ledgerUrl },
+          redis: { variable: 'DBOPS_REDIS_URL', url: redis.url },
+          ...(app === 'pg-maintainer' ? { target: { variable: 'CORE_URL', url: targetUrl } } : {}),
+          ...(app === 'redis-inspector' ? { platform: { variable: 'PLATFORM_URL', url: platform.url } } : {}),
+        },
+        env: { SINK_URL: sink.url, SINK_SECRET: secret, DBOPS_LOG_LEVEL: 'info' },
+        faketime,
+      })
+      processes.push(managed)
+    }
+  started.defer(async () => void (await Promise.all(processes.map(each => each.retire()))))
+  const reader = outsideReader(join(folder, 'reporting'), redis.url)
+  started.defer(reader.stop)
+  const redisClient = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 200 })
+  redisClient.on('error', () => undefined)
+  started.defer(() => redisClient.disconnect())
+
+  const poison: Asked['poison'] = []
+  const resources = started.move()
+  return {
+    processes,
+    folder,
+    configFile,
+    ledgerUrl,
+    targetUrl,
+    platformUrl: platform.url,
+    redisUrl: redis.url,
+    ledger,
+    redis,
+    redisClient,
+    store: disk,
+    sink,
+    poison,
+    missing,
+    notePoison: entry => void poison.push(entry),
+    say,
+    sources: async () => ({
+      ledgerUrl,
+      redisUrl: redis.url,
+      stores: { main: store },
+      targets: { core: targetUrl },
+      readers: { reporting: reader.seen() },
+      notifications: sink.requests(),
+    }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** A PostgreSQL that comes back on the same port with the same data. */
+async function keptPostgres(dataDir: string) {
+  const port = await freePort()
+  const start = () =>
+    startPostgres({ dataDir, port, settings: { max_connections: '200', fsync: 'off', full_page_writes: 'off' }, say: () => undefined })
+  let server = await start()
+  return {
+    url: server.url,
+    async stop(how: 'fast' | 'immediate') {
+      if (how === 'immediate') {
+        process.kill(server.pid!, 'SIGQUIT')
+        await server.ended
+      }
+      await server.stop()
+    },
+    async start() {
+      server = await start()
+    },
+    remove: () => server.stop(),
+  }
+}
+
+/** A Redis that comes back on the same port, with the file that is asked for. */
+async function keptRedis(dir: string) {
+  const port = await freePort()
+  const start = () => startRedis({ dir, port, settings: { maxmemoryPolicy: 'noeviction', appendonly: true }, say: () => undefined })
+  let server = await start()
+  const [file, kept] = [join(dir, 'appendonlydir'), `${dir}.kept`]
+  return {
+    url: server.url,
+    async stop(how: 'orderly' | 'killed') {
+      if (how === 'killed') {
+        process.kill(server.pid!, 'SIGKILL')
+        await server.ended
+      }
+      await server.stop()
+    },
+    async start(which: 'its own' | 'none' | 'older') {
+      if (which !== 'its own') rmSync(file, { recursive: true, force: true })
+      if (which === 'older' && existsSync(kept)) cpSync(kept, file, { recursive: true })
+      server = await start()
+    },
+    // The end of the file may be torn, as in any copy of a running server's: Redis then loads what is whole.
+    async keep() {
+      rmSync(kept, { recursive: true, force: true })
+      cpSync(file, kept, { recursive: true })
+    },
+    remove: () => server.stop(),
+  }
+}
+
+/** A file system of 64 MiB where this machine lets us mount one; else an ordinary folder, which is never filled. */
+function smallDisk(folder: string, missing: Installation['missing']) {
+  mkdirSync(folder)
+  const ballast = join(folder, 'ballast')
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'dbops-chaos', folder], { stdio: 'pipe' })
+  } catch (error) {
+    missing.push({ kind: 'store-full', why: `no file system of its own can be mounted here: ${(error as Error).message.split('\n')[0]}` })
+    return { folder, fill: async () => undefined, free: async () => undefined, remove: () => undefined }
+  }
+  return {
+    folder,
+    async fill() {
+      const { bavail, bsize } = statfsSync(folder)
+      writeFileSync(ballast, Buffer.alloc(Math.max(0, (bavail - 4) * bsize)))
+    },
+    free: async () => rmSync(ballast, { force: true }),
+    remove: () => void execFileSync('umount', ['--lazy', folder]),
+  }
+}
+
+async function startChaosSink() {
+  let mood: 'well' | 'failing' | 'limiting' | 'silent' | 'breaking' = 'well'
+  const answers: number[] = []
+  const release = new Set<() => void>()
+  const sink = await startSink({
+    secret,
+    async answer(n) {
+      answers[n - 1] = 0
+      if (mood === 'silent') await new Promise<void>(go => release.add(go))
+      if (mood === 'breaking') throw new Error('the connection breaks after the message was taken')
+      const status = mood === 'failing' ? 503 : mood === 'limiting' ? 429 : 204
+      answers[n - 1] = status
+      return { status, headers: { 'retry-after': '1' } }
+    },
+  })
+  return {
+    url: sink.url,
+    be(next: typeof mood) {
+      mood = next
+      for (const go of release) go()
+      release.clear()
+    },
+    requests: () =>
+      sink.received.map(({ at, key, body }, i) => ({ at, key: key ?? '', status: answers[i] ?? 0, body: JSON.parse(body) as unknown })),
+    stop: () => sink.stop(),
+  }
+}
+
+/** The program of docs/subscribe.md as it stands there, past every proxy: what it keeps as a file it has seen. */
+function outsideReader(folder: string, redisUrl: string) {
+  mkdirSync(folder)
+  let stopped = false
+  let child: Child | undefined
+  const supervise = async () => {
+    while (!stopped) {
+      child = startChild([process.execPath, join(root, 'docs/examples/subscribe.mjs')], {
+        env: { ...process.env, DBOPS_REDIS_URL: redisUrl, GROUP: 'reporting', FOLDER: folder },
+        orphanSignal: 'TERM',
+      })
+      await child.ended
+      if (!stopped) await sleep(300)
+    }
+  }
+  const supervising = supervise()
+  return {
+    seen: () =>
+      readdirSync(folder)
+        .filter(name => name.endsWith('.json'))
+        .map(name => name.slice(0, -'.json'.length)),
+    async stop() {
+      stopped = true
+      await child?.stop([['SIGKILL', 1_000]])
+      await supervising
+    },
+  }
+}
