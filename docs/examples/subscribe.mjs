@@ -20,15 +20,16 @@ function handle(event) {
 }
 
 for (;;) {
+  const asked = from // A reconnect while the read is under way sets `from` back: its answer must not undo that.
   try {
-    const answer = await redis.xreadgroup('GROUP', GROUP, CONSUMER, 'COUNT', 100, 'BLOCK', 5_000, 'STREAMS', stream, from)
+    const answer = await redis.xreadgroup('GROUP', GROUP, CONSUMER, 'COUNT', 100, 'BLOCK', 5_000, 'STREAMS', stream, asked)
     const entries = answer?.[0][1] ?? []
     for (const [id, fields] of entries) {
       const event = fields && read(id, fields)
       if (event) handle(event) // What it throws is tried again: the entry stays pending.
       await redis.xack(stream, GROUP, id)
     }
-    if (from === '0' && entries.length === 0) from = '>'
+    if (asked === '0' && entries.length === 0) from = '>'
   } catch (error) {
     console.error(error.message)
     from = '0'

@@ -29,7 +29,11 @@ export const failed = async (db: Queryable, consumer: string, entry: string, err
 export const forget = (db: Queryable, consumer: string, entry: string) =>
   db.query('delete from inbox_failures where consumer = $1 and entry = $2', [consumer, entry])
 
+const trim = `delete from inbox where ctid = any (array(select ctid from inbox where at < $1 order by at limit 5000))`
+// Of entries that were trimmed from the stream before their handler succeeded.
+const trimFailures = `delete from inbox_failures where at < $1`
 /** The inbox is kept longer than any entry can still come. */
-export const trimInbox = async (db: Queryable, before: Date): Promise<number> =>
-  (await db.query('delete from inbox where ctid = any (array(select ctid from inbox where at < $1 order by at limit 5000))', [before]))
-    .rowCount ?? 0
+export async function trimInbox(db: Queryable, before: Date): Promise<number> {
+  await db.query(trimFailures, [before])
+  return (await db.query(trim, [before])).rowCount ?? 0
+}

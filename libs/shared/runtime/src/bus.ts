@@ -77,8 +77,8 @@ export async function consume(r: Reader): Promise<void> {
     r.log.warn({ event: 'dead_letter', group: r.group, entry: id, reason }, `entry ${id} was set aside: ${reason}`)
   }
 
-  /** True: done with. False: it stays pending and comes again. */
-  async function take([id, fields]: Entry): Promise<boolean> {
+  /** True: done with. False: it stays pending and comes again. `again`: it was delivered before, and may have failed. */
+  async function take([id, fields]: Entry, again: boolean): Promise<boolean> {
     if (!fields) {
       await acknowledge(id) // trimmed while it was pending
       count('trimmed')
@@ -94,20 +94,9 @@ export async function consume(r: Reader): Promise<void> {
       count('unknown_type')
       return true
     }
+    let outcome: string
     try {
-      if (r.concerns && !(await r.concerns(read.event))) {
-        await acknowledge(id)
-        count('passed_by')
-        return true
-      }
-      const first = await r.ledger.transaction(async db => {
-        const fresh = await firstTime(db, r.group, read.event.id)
-        if (fresh) await r.handle(db, read.event)
-        return fresh
-      })
-      await acknowledge(id)
-      count(first ? 'handled' : 'seen_before')
-      return true
+      outcome = await effectOf(read.event)
     } catch (error) {
       if (isConnectionProblem(error)) throw error // the ledger is away: nobody's fault, nothing is counted
       const failure = failureOf(error)
@@ -119,13 +108,27 @@ export async function consume(r: Reader): Promise<void> {
       await forget(r.ledger, r.group, id)
       return true
     }
+    // Outside of what is counted: a Redis that goes away just now is no fault of the handler.
+    if (again) await forget(r.ledger, r.group, id)
+    await acknowledge(id)
+    count(outcome)
+    return true
   }
 
-  async function takeAll(entries: Entry[]): Promise<boolean> {
+  async function effectOf(event: Envelope): Promise<string> {
+    if (r.concerns && !(await r.concerns(event))) return 'passed_by'
+    return r.ledger.transaction(async db => {
+      const fresh = await firstTime(db, r.group, event.id)
+      if (fresh) await r.handle(db, event)
+      return fresh ? 'handled' : 'seen_before'
+    })
+  }
+
+  async function takeAll(entries: Entry[], again: boolean): Promise<boolean> {
     let all = true
     for (const entry of entries) {
       if (r.signal.aborted) return false
-      if (!(await take(entry))) all = false
+      if (!(await take(entry, again))) all = false
       r.onTurn?.()
     }
     return all
@@ -134,7 +137,8 @@ export async function consume(r: Reader): Promise<void> {
   /** What was delivered to this consumer and is not acknowledged, page by page. */
   async function takePending(): Promise<boolean> {
     let all = true
-    for (let page = await read(r, '0', 1); page.length; page = await read(r, page.at(-1)![0], 1)) if (!(await takeAll(page))) all = false
+    for (let page = await read(r, '0', 1); page.length; page = await read(r, page.at(-1)![0], 1))
+      if (!(await takeAll(page, true))) all = false
     return all
   }
 
@@ -152,9 +156,9 @@ export async function consume(r: Reader): Promise<void> {
       }
       if (performance.now() > claimAt) {
         claimAt = performance.now() + 15_000
-        await takeAll(await claimAbandoned(r))
+        await takeAll(await claimAbandoned(r), true)
       }
-      if (!(await takeAll(await read(r, '>', replay ? 100 : 5_000)))) replay = true
+      if (!(await takeAll(await read(r, '>', replay ? 100 : 5_000), false))) replay = true
       else if (!replay) pause = 250
       r.onTurn?.()
     } catch (error) {

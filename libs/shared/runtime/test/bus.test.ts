@@ -101,7 +101,24 @@ test('a handler that fails for a while is tried again and takes effect once', as
   })
   await add(sent)
   await acknowledged()
-  expect([await effects(), await redis.exists(deadLetters)]).toEqual([[sent.id], 0])
+  expect([await effects(), await redis.exists(deadLetters), await failuresCounted()]).toEqual([[sent.id], 0, 0])
+})
+
+test('a Redis that goes away between an effect and its acknowledgement is no failure of the handler', async () => {
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+  const { promise: gone, resolve: go } = Promise.withResolvers<void>()
+  read('a', async () => {
+    begin()
+    await gone
+  })
+  const sent = event()
+  await add(sent)
+  await begun
+  for (const id of await clientIds()) await redis.call('CLIENT', 'KILL', 'ID', id)
+  await redis.call('CLIENT', 'PAUSE', '300', 'ALL')
+  go()
+  await acknowledged()
+  expect([await effects(), await failuresCounted(), await handledAs('failed')]).toEqual([[sent.id], 0, 0])
 })
 
 test('a connection that is cut again and again loses nothing and doubles nothing', async () => {
@@ -168,6 +185,11 @@ function read(name: string, also: () => Promise<void> = async () => undefined, c
   readers.push({ abort, done })
 }
 const add = (each: unknown) => redis.xadd(stream, '*', 'ce', JSON.stringify(each))
+const failuresCounted = async () => (await ledger.query('select from inbox_failures')).rows.length
+const handledAs = async (outcome: string) => {
+  const counter = metrics.counter('dbops_events_handled_total', '', ['group', 'outcome'])
+  return (await counter.get()).values.find(one => (one.labels as Record<string, unknown>)['outcome'] === outcome)?.value ?? 0
+}
 const effects = async (): Promise<string[]> =>
   (await ledger.query<{ event: string }>('select event from effects order by ctid')).rows.map(row => row.event)
 /** Everything that is in the stream was delivered and is not pending. */

@@ -25,9 +25,12 @@ interface FaultKind {
 }
 type Names = { processes: { name: string; servers: ServerName[] }[] }
 
-const anybody = (random: Random, { processes }: Names) => ({ who: random.oneOf(processes).name })
-const someWay = (random: Random, { processes }: Names) => {
-  const { name, servers } = random.oneOf(processes)
+/** Whoever carries out work, as often as all others together: there is the most to lose. */
+const oneProcess = (random: Random, { processes }: Names) =>
+  random.oneOf(random.chance(0.5) ? processes.filter(({ servers }) => servers.includes('target')) : processes)
+const anybody = (random: Random, names: Names) => ({ who: oneProcess(random, names).name })
+const someWay = (random: Random, names: Names) => {
+  const { name, servers } = oneProcess(random, names)
   return { who: name, server: random.oneOf(servers) }
 }
 const stream = 'dbops:events'

@@ -182,12 +182,12 @@ async function keptRedis(dir: string) {
   }
 }
 
-/** A file system of 64 MiB where this machine lets us mount one; else an ordinary folder, which is never filled. */
+/** A file system of 256 MiB where this machine lets us mount one; else an ordinary folder, which is never filled. */
 function smallDisk(folder: string, missing: Installation['missing']) {
   mkdirSync(folder)
   const ballast = join(folder, 'ballast')
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'dbops-chaos', folder], { stdio: 'pipe' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256m', 'dbops-chaos', folder], { stdio: 'pipe' })
   } catch (error) {
     missing.push({ kind: 'store-full', why: `no file system of its own can be mounted here: ${(error as Error).message.split('\n')[0]}` })
     return { folder, fill: async () => undefined, free: async () => undefined, remove: () => undefined }
@@ -234,16 +234,16 @@ async function startChaosSink() {
 /** The program of docs/subscribe.md as it stands there, past every proxy: what it keeps as a file it has seen. */
 function outsideReader(folder: string, redisUrl: string) {
   mkdirSync(folder)
-  let stopped = false
+  const stopping = new AbortController()
   let child: Child | undefined
   const supervise = async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       child = startChild([process.execPath, join(root, 'docs/examples/subscribe.mjs')], {
         env: { ...process.env, DBOPS_REDIS_URL: redisUrl, GROUP: 'reporting', FOLDER: folder },
         orphanSignal: 'TERM',
       })
       await child.ended
-      if (!stopped) await sleep(300)
+      await sleep(300, undefined, { signal: stopping.signal }).catch(() => undefined)
     }
   }
   const supervising = supervise()
@@ -253,7 +253,7 @@ function outsideReader(folder: string, redisUrl: string) {
         .filter(name => name.endsWith('.json'))
         .map(name => name.slice(0, -'.json'.length)),
     async stop() {
-      stopped = true
+      stopping.abort()
       await child?.stop([['SIGKILL', 1_000]])
       await supervising
     },

@@ -49,16 +49,16 @@ export async function startManaged(o: ManagedOptions): Promise<Supervised> {
   const logFile = join(o.folder, `${o.name}.log`)
   const ends: string[] = []
   let child: Child | null = null
-  let retired = false
+  const retired = new AbortController()
   const argv: [string, ...string[]] = [process.execPath, join(root, 'apps', o.app, 'src/main.ts'), '--config', o.configFile]
   const supervise = async () => {
-    while (!retired) {
+    while (!retired.signal.aborted) {
       child = startChild(argv, { env: { ...process.env, ...env }, output: text => appendFileSync(logFile, text), orphanSignal: 'TERM' })
       const how = await child.ended
       ends.push(how)
       appendFileSync(logFile, `--- ended: ${how}\n`)
       child = null
-      if (!retired) await sleep(restartAfter)
+      await sleep(restartAfter, undefined, { signal: retired.signal }).catch(() => undefined)
     }
   }
   const supervising = supervise()
@@ -78,7 +78,7 @@ export async function startManaged(o: ManagedOptions): Promise<Supervised> {
     if (child) process.kill(-child.pid, signal)
   }
   const retire = async () => {
-    retired = true
+    retired.abort()
     const took = await stop()
     await supervising
     await Promise.all([...proxies.values()].map(proxy => proxy.close()))

@@ -85,15 +85,15 @@ create schema chaos;
 create table chaos.effects (n bigint generated always as identity primary key, at timestamptz not null default clock_timestamp(), app text not null default current_setting('application_name'), what text not null, key text not null);
 create function chaos.tell() returns trigger language plpgsql as $$ begin
   insert into chaos.effects (what, key) values ('purge ' || tg_table_name, old.id::text);
-  perform pg_sleep(0.002);
+  perform pg_sleep(0.015);
   return old;
 end $$;
 create table chaos.a (id bigint generated always as identity primary key, at timestamptz not null, body text not null);
 create table chaos.b (like chaos.a including all);
 create trigger tell after delete on chaos.a for each row execute function chaos.tell();
 create trigger tell after delete on chaos.b for each row execute function chaos.tell();
-insert into chaos.a (at, body) select now() + interval '1 day', repeat('x', 200) from generate_series(1, 3000);
+insert into chaos.a (at, body) select now() + interval '1 day', (select string_agg(md5(i::text || j), '') from generate_series(1, 30) j) from generate_series(1, 5000) i;
 insert into chaos.b (at, body) select now() + interval '1 day', repeat('x', 200) from generate_series(1, 3000);
-create materialized view chaos.sums as select body, count(*) as rows from chaos.a group by body;
-create unique index on chaos.sums (body);
+create materialized view chaos.sums as select at > now() as stays, count(*) as rows from chaos.a group by 1;
+create unique index on chaos.sums (stays);
 `

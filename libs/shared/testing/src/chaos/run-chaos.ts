@@ -95,7 +95,7 @@ export async function runChaos({ minutes, seed, every = 1_500, say = () => undef
       violations,
       folder: at.folder,
     }
-    if (violations.length && o.keep) keepEvidence(at, o.keep, { asked, history, faults })
+    if (violations.length && o.keep) keepEvidence(at, o.keep, { asked, history }, faults)
     return report
   } finally {
     await ledger.close()
@@ -171,7 +171,8 @@ async function pendingOf(at: Installation): Promise<number> {
 
 const countBy = (all: string[]) => Object.fromEntries([...new Set(all)].sort().map(one => [one, all.filter(each => each === one).length]))
 
-function keepEvidence(at: Installation, folder: string, what: object) {
+function keepEvidence(at: Installation, folder: string, what: object, faults: Fault[]) {
+  writeFileSync(join(folder, 'faults.json'), JSON.stringify(faults, null, 1))
   writeFileSync(join(folder, 'chaos-history.json'), JSON.stringify(what, null, 1))
   for (const one of at.processes) appendFileSync(join(folder, `${one.name}.log`), readFileSync(join(at.folder, `${one.name}.log`)))
 }
