@@ -220,6 +220,7 @@ export const rules: Rule[] = [
       for (const run of h.runs)
         if (run.task === 'pg.dump' && run.mode === 'do' && run.state === 'succeeded' && !makers.has(run.id))
           yield { what: `${short(run.id)} has succeeded and made no backup` }
+      for (const { store, file } of h.strays) yield { what: `${file} in ${store} belongs to nothing` }
       for (const [run, all] of grouped(h.artifacts, one => one.run))
         if (all.length > 1) yield { what: `${short(run)} made ${all.length} backups` }
     },
@@ -283,10 +284,11 @@ const endEvents =
   'run_succeeded run_failed run_cancelled run_refused backup_completed backup_failed vacuum_completed vacuum_failed analyze_completed analyze_failed cleanup_completed cleanup_failed mv_refresh_completed mv_refresh_failed'.split(
     ' ',
   )
-const alarms = new Set(['backup_failed', 'run_failed', 'vacuum_failed', 'cleanup_failed', 'mv_refresh_failed'])
+const alarms = new Set(['backup_failed', 'run_failed', 'vacuum_failed', 'analyze_failed', 'cleanup_failed', 'mv_refresh_failed'])
 const endOf: Record<string, string[]> = {
   backup_failed: ['backup_completed'],
   vacuum_failed: ['vacuum_completed'],
+  analyze_failed: ['analyze_completed'],
   cleanup_failed: ['cleanup_completed'],
   mv_refresh_failed: ['mv_refresh_completed'],
   run_failed: ['run_succeeded'],
@@ -311,6 +313,7 @@ function follow(state: string, step: string): string | undefined {
   if (step === 'claimed') return state === 'waits' ? 'works' : undefined
   if (['retry', 'later', 'released', 'waits', 'lost', 'parked'].includes(step)) return state === 'works' ? 'waits' : undefined
   if (step === 'cancel_asked') return state === 'works' ? 'works' : undefined
+  if (step === 'succeeded' && state !== 'works') return undefined
   if (step === 'adopted' || final.includes(step)) return 'has ended'
   if (waits.includes(step)) return state === 'waits' ? 'waits' : undefined
   return undefined

@@ -52,7 +52,6 @@ export interface History {
   runs: RunRow[]
   steps: Step[]
   locks: { run: string; name: string; held: boolean }[]
-  exclusive: { run: string; target: string; name: string }[]
   outbox: {
     id: string
     event: string
