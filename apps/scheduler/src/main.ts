@@ -7,6 +7,7 @@ import { showingFreshness } from './freshness.ts'
 import { planning } from './plan.ts'
 import { publishing } from './publish.ts'
 import { reaping } from './reap.ts'
+import { takeSignedCommands } from './signed-commands.ts'
 import { sweeping } from './sweep.ts'
 import { ticking } from './tick.ts'
 import { triggering } from './triggers.ts'
@@ -18,6 +19,7 @@ await startService('scheduler', async service => {
   ticking(service)
   triggering(service)
   takeCommands(service)
+  takeSignedCommands(service)
   watchingPlans(service)
   dispatching(service)
   reaping(service)

@@ -11,6 +11,7 @@ import { findingEvent } from '@dbops/runtime/finding-event'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
 import { readersOf, toRecord } from './publish.ts'
+import { commandStream } from './signed-commands.ts'
 
 /** Every event stays at least this long, read or not. */
 const keep = parseDuration('7d')
@@ -19,6 +20,8 @@ const keepInbox = parseDuration('30d')
 /** As long as what alerts leave behind. */
 const keepFindings = parseDuration('90d')
 
+/** Entries of dbops:commands, answered or not. */
+const keepSigned = parseDuration('1h')
 /** A key that is used again after that is a new command. */
 const keepCommands = parseDuration('90d')
 
@@ -32,6 +35,8 @@ export function trimming(service: Service): void {
       if (!(await hold(service.ledger, 'trimmer', service.name, 120_000))) return
       const now = await service.ledger.now()
       await trimStream(service, redis, now, lagging)
+      // Long past the five minutes for which the longest-lived of them was good.
+      await redis.xtrim(commandStream, 'MINID', String(now.getTime() - keepSigned))
       const patience = Math.max(keep, ...readersOf(service).map(reader => parseDuration(maxLagOf(service, reader))))
       const [read, anyway] = [new Date(now.getTime() - keep), new Date(now.getTime() - patience)]
       while (await trimOutbox(service.ledger, read, readersOf(service), anyway)) alive()

@@ -243,6 +243,10 @@ const policies = z.strictObject({
     .describe('tasks that change definitions are refused in these environments, maintenance excepted'),
 })
 
+const commandKeys = z.strictObject({
+  keys: z.record(name, secret).default({}).describe('who may sign commands on dbops:commands, each with its secret'),
+})
+
 export const configFile = z.strictObject({
   version: z.literal(1).default(1),
   zone: z.string().default('UTC').describe('of every schedule and window that names no other'),
@@ -262,6 +266,7 @@ export const configFile = z.strictObject({
   streams: z.strictObject({ groups: z.record(name, z.strictObject({ maxLag: duration.default('14d') })).default({}) }).prefault({}),
   alerts: z.strictObject({ channels: z.record(name, channel).default({}), routes: z.array(route).default([]) }).prefault({}),
   policies: policies.prefault({}),
+  commands: commandKeys.prefault({}),
   metrics: z.strictObject({ compat: z.boolean().default(true).describe("the platform's own metric names beside ours") }).prefault({}),
   timers: z
     .strictObject({ heartbeat: duration.default('5s'), lease: duration.default('30s'), reap: duration.default('5s') })

@@ -69,6 +69,22 @@ const slowFacts = z
     occurred_at: z.iso.datetime().optional(),
   })
   .meta({ title: 'SlowStatementFacts' })
+/** A signed command: `command` is the sender's own id of it. */
+const acceptedFacts = z
+  .object({ command: z.string(), key: z.string(), verb: z.string(), run: z.uuid().nullable() })
+  .meta({ title: 'CommandAcceptedFacts' })
+/** `key` is null where nobody knows who sent it; `more` is how many further refusals of that kind were held back before this one. */
+const refusedFacts = z
+  .object({
+    command: z.string().nullable(),
+    key: z.string().nullable(),
+    reason: z.string(),
+    message: z.string(),
+    hint: z.string(),
+    run: z.uuid().nullable(),
+    more: z.int(),
+  })
+  .meta({ title: 'CommandRefusedFacts' })
 /** What another service said on its own stream, as it said it. */
 const foreignFacts = z.object({}).loose().meta({ title: 'ForeignFacts' })
 
@@ -140,6 +156,8 @@ export const signals = {
   run_lost: { severity: 'warning', summary: 'an attempt was lost with its process; the run goes on elsewhere', data: runFacts },
   schedule_missed: { severity: 'warning', summary: 'slots of a schedule were not run', data: scheduleFacts },
   policy_violation: { severity: 'warning', summary: 'a policy refused a command', data: policyFacts },
+  command_accepted: { severity: 'info', summary: 'a signed command of another service was carried out', data: acceptedFacts },
+  command_refused: { severity: 'warning', summary: 'what came on dbops:commands was not carried out', data: refusedFacts },
   ledger_unreachable: {
     severity: 'critical',
     summary: 'the ledger does not answer; told by the relay itself, as no event can be written meanwhile',

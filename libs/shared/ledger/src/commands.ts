@@ -106,3 +106,22 @@ export async function takeUp(ledger: Ledger, act: (db: Queryable, command: Comma
 const trim = `delete from commands where ctid = any (array(select ctid from commands where answered_at < $1 order by answered_at limit 5000))`
 /** Deletes some of those that were answered before; their keys are free again. Answers how many. */
 export const trimCommands = async (db: Queryable, before: Date): Promise<number> => (await db.query(trim, [before])).rowCount ?? 0
+
+/** What another service may ask for. */
+export const signedVerbs = ['run', 'retry', 'cancel', 'pause', 'resume'] as const
+export type SignedVerb = (typeof signedVerbs)[number]
+
+const insertSigned = `
+  insert into commands (id, key, verb, body, actor, entry, answer, answered_at) values ($1, $2, $3, $4, $5, $6, $7, now()) on conflict (key) do nothing`
+const signedBefore = `select entry, answer ->> 'run' as run from commands where key = $1`
+
+/** The entry of the stream that was this command before, with the run that came of it. `key`: its sender's, and its own id, which is used once. */
+export const signedOnce = async (db: Queryable, key: string): Promise<{ entry: string; run: string | null } | undefined> =>
+  (await db.query<{ entry: string; run: string | null }>(signedBefore, [`signed:${key}`])).rows[0]
+
+/** Writes a signed command down with its answer, in the transaction that carried it out. False: another has just done so, and this one is to be undone. */
+export const recordSigned = async (
+  db: Queryable,
+  c: { key: string; verb: SignedVerb; body: Record<string, unknown>; actor: string; entry: string; answer: Answer<object> },
+): Promise<boolean> =>
+  (await db.query(insertSigned, [uuidv7(), `signed:${c.key}`, c.verb, c.body, c.actor, c.entry, c.answer])).rowCount === 1

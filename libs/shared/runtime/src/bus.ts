@@ -1,5 +1,4 @@
 // Reads `dbops:events` in a consumer group. What Redis delivers at least once takes effect once: the inbox row is written in the effect's own transaction.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Envelope, envelope, signalOf } from '@dbops/contract/envelope'
 import { failureOf } from '@dbops/contract/failure'
 import { signals } from '@dbops/contract/signals'
@@ -8,6 +7,7 @@ import { isConnectionProblem, type Ledger, type Queryable } from '@dbops/ledger/
 import type { Redis } from 'ioredis'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { type Entry, ensureGroupOf, readStream } from './stream-reader.ts'
 
 export const stream = 'dbops:events'
 // The braces keep all three keys in one slot of a Redis Cluster.
@@ -18,7 +18,6 @@ export const deadLetters = `{${stream}}:dlq`
 const largest = 1024 * 1024
 /** Failures of the handler on one entry before it is set aside. Counted in the ledger: Redis's own counter also counts reconnects. */
 const tries = 10
-const claimIdle = 60_000
 
 export interface Reader {
   /** Its own connection: it blocks. */
@@ -38,7 +37,6 @@ export interface Reader {
   /** Called at each round trip, at each entry, and when Redis or the ledger was found away: the reader lives. */
   onTurn?: () => void
 }
-type Entry = [id: string, fields: string[] | null]
 
 /** Reads until the signal aborts. Never throws for what it reads, nor for a Redis or a ledger that is away: it waits for them. */
 export async function consume(r: Reader): Promise<void> {
@@ -47,12 +45,6 @@ export async function consume(r: Reader): Promise<void> {
     'outcome',
   ])
   const count = (outcome: string) => handled.inc({ group: r.group, outcome })
-  let replay = true // what was delivered to us and not acknowledged, before anything new: after a start and after each reconnect
-  let claimAt = 0
-  const reconnected = () => (replay = true)
-  r.blocking.on('ready', reconnected)
-  // A blocking read would hold up an orderly stop for its five seconds.
-  r.signal.addEventListener('abort', () => r.blocking.disconnect(), { once: true })
 
   const acknowledge = (id: string) => r.prompt.xack(stream, r.group, id)
   const setAside = async (id: string, fields: string[] | null, reason: string) => {
@@ -124,85 +116,11 @@ export async function consume(r: Reader): Promise<void> {
     })
   }
 
-  async function takeAll(entries: Entry[], again: boolean): Promise<boolean> {
-    let all = true
-    for (const entry of entries) {
-      if (r.signal.aborted) return false
-      if (!(await take(entry, again))) all = false
-      r.onTurn?.()
-    }
-    return all
-  }
-
-  /** What was delivered to this consumer and is not acknowledged, page by page. */
-  async function takePending(): Promise<boolean> {
-    let all = true
-    for (let page = await read(r, '0', 1); page.length; page = await read(r, page.at(-1)![0], 1))
-      if (!(await takeAll(page, true))) all = false
-    return all
-  }
-
-  let pause = 250
-  while (!r.signal.aborted) {
-    try {
-      if (replay) {
-        replay = false
-        await ensureGroup(r.prompt, r.group)
-        if (!(await takePending())) {
-          replay = true // some stay pending: they are tried again, a little later each time
-          await sleep(pause, undefined, { signal: r.signal })
-          pause = Math.min(pause * 2, 10_000)
-        }
-      }
-      if (performance.now() > claimAt) {
-        claimAt = performance.now() + 15_000
-        await takeAll(await claimAbandoned(r), true)
-      }
-      if (!(await takeAll(await read(r, '>', replay ? 100 : 5_000), false))) replay = true
-      else if (!replay) pause = 250
-      r.onTurn?.()
-    } catch (error) {
-      if (r.signal.aborted) break
-      const message = (error as Error).message
-      if (message.startsWith('NOGROUP'))
-        r.log.error(
-          { event: 'group_lost', group: r.group },
-          `the group ${r.group} is gone from ${stream} (was Redis emptied?); it is made again and reads from the beginning`,
-        )
-      else r.log.debug({ event: 'bus_waits', group: r.group }, message)
-      replay = true
-      r.onTurn?.()
-      await sleep(500, undefined, { signal: r.signal }).catch(() => undefined)
-    }
-  }
-  r.blocking.off('ready', reconnected)
+  await readStream({ ...r, stream, take })
 }
 
 /** The group, made at the beginning of the stream if it is not there: what was written before its reader came is read too. */
-export async function ensureGroup(redis: Redis, group: string): Promise<void> {
-  await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM').catch((error: Error) => {
-    if (!error.message.startsWith('BUSYGROUP')) throw error
-  })
-}
-
-async function read(r: Reader, from: string, block: number): Promise<Entry[]> {
-  const answer = (await r.blocking.xreadgroup('GROUP', r.group, r.consumer, 'COUNT', 64, 'BLOCK', block, 'STREAMS', stream, from)) as
-    | [string, Entry[]][]
-    | null
-  return answer?.[0]?.[1] ?? []
-}
-
-/** What a dead consumer of this group left pending. */
-async function claimAbandoned(r: Reader): Promise<Entry[]> {
-  const entries: Entry[] = []
-  let cursor = '0-0'
-  do {
-    const [next, claimed] = (await r.prompt.xautoclaim(stream, r.group, r.consumer, claimIdle, cursor, 'COUNT', 64)) as [string, Entry[]]
-    entries.push(...claimed)
-    cursor = next
-  } while (cursor !== '0-0')
-  return entries
-}
+export const ensureGroup = (redis: Redis, group: string): Promise<void> => ensureGroupOf(redis, stream, group)
 
 const valueOf = (fields: string[]): string | undefined => fields[fields.findIndex((name, i) => i % 2 === 0 && name === 'ce') + 1]
 

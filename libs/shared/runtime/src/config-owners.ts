@@ -1,5 +1,6 @@
 // Who opens which secret: the check, before a service starts, that everything it owns can be opened where it runs.
 import type { Channel, ConfigFile, Target } from '@dbops/contract/config-file'
+import { openCommandKey } from './command-keys.ts'
 import type { Config } from './config.ts'
 import type { ConfigError } from './config-problem.ts'
 import type { Environment } from './config-variables.ts'
@@ -32,6 +33,13 @@ const owned = (app: App, config: ConfigFile, env: Environment): Opening[] => [
   service('ledger', config, env),
   ...(app === 'cli' ? [] : [service('redis', config, env)]),
   ...Object.entries(config.targets).flatMap(([name, target]) => (target.engine === engineOf[app] ? ofTarget(name, target, env) : [])),
+  ...(app === 'scheduler'
+    ? Object.entries(config.commands.keys).map(
+        ([name, secret]) =>
+          () =>
+            openCommandKey(name, secret, env),
+      )
+    : []),
   ...(app === 'alert-relay' ? Object.entries(config.alerts.channels).flatMap(([name, channel]) => ofChannel(name, channel, env)) : []),
 ]
 

@@ -85,7 +85,7 @@ create schema chaos;
 create table chaos.effects (n bigint generated always as identity primary key, at timestamptz not null default clock_timestamp(), app text not null default current_setting('application_name'), what text not null, key text not null);
 create function chaos.tell() returns trigger language plpgsql as $$ begin
   insert into chaos.effects (what, key) values ('purge ' || tg_table_name, old.id::text);
-  perform pg_sleep(0.015);
+  perform pg_sleep(0.008);
   return old;
 end $$;
 create table chaos.a (id bigint generated always as identity primary key, at timestamptz not null, body text not null);

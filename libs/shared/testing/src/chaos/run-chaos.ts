@@ -2,8 +2,8 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ask } from '@dbops/ledger/commands'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
-import { endWaiting, find } from '@dbops/ledger/runs'
 import type { Asked } from '../history/asked.ts'
 import { checkHistory, type Violation } from '../history/check-history.ts'
 import { readHistory } from '../history/read-history.ts'
@@ -142,10 +142,7 @@ async function finish(ledger: Ledger, at: Installation, ended: Date, say: (line:
   for (;;) {
     const { rows } = await ledger.query<{ id: string; backsOff: boolean; state: string }>(unfinished)
     for (const one of rows.filter(row => row.backsOff && row.state === 'queued'))
-      await ledger.transaction(async db => {
-        const [run] = await find(db, one.id)
-        if (run) await endWaiting(db, run, 'cancelled', { code: 'cancelled', message: 'the chaos run is over' }, [])
-      })
+      await ask(ledger, { verb: 'cancel', body: { run: one.id }, actor: 'the end' })
     // Repeats and retries that are due much later: time goes on for them.
     await ledger.query(`update deliveries set next_at = now() where status = 'pending' and next_at > now() + interval '3 s'`)
     const { rows: left } = await ledger.query<{ outbox: number; deliveries: number; triggers: number; due: number }>(onTheWay, [ended])

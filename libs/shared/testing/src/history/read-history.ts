@@ -32,6 +32,10 @@ export interface Step {
   event: string
   attempt: number | null
   fence: number | null
+  /** For the reader of a violation. */
+  at?: Date
+  worker?: string | null
+  detail?: unknown
 }
 export interface Effect {
   n: number
@@ -94,7 +98,7 @@ const sql = {
   runs: `
     select id, task, state, mode, target, operation, schedule, slot, slot_to as "slotTo", slots, cause, actor, parent, attempt, attempts, fence::int,
       finished_at as "finishedAt", result from runs order by id`,
-  steps: `select run, event, attempt, fence::int from history order by n`,
+  steps: `select run, event, attempt, fence::int, at, worker, detail from history order by n`,
   locks: `select run, name, held from run_locks`,
   outbox: `
     select id, event, ce ->> 'runid' as run, ord::int, ce ->> 'subject' as subject, ce ->> 'operation' as operation, (ce ->> 'time')::timestamptz as at, ce::text as text

@@ -1,0 +1,113 @@
+// Reads a Redis stream in a consumer group, whatever happens to either: what was delivered and not acknowledged comes first, what a dead consumer left is taken over, a lost group is made again.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import type { Log } from './log.ts'
+
+export type Entry = [id: string, fields: string[] | null]
+
+export interface StreamReader {
+  stream: string
+  group: string
+  consumer: string
+  /** Its own connection: it blocks. */
+  blocking: Redis
+  /** For acknowledgements and claims. */
+  prompt: Redis
+  signal: AbortSignal
+  log: Log
+  /** Does what an entry asks for, and acknowledges it. False: it stays pending and comes again. `again`: it was delivered before. Fields are null where it was trimmed meanwhile. */
+  take(entry: Entry, again: boolean): Promise<boolean>
+  /** Called at each round trip, at each entry, and when Redis or the ledger was found away: the reader lives. */
+  onTurn?: () => void
+}
+
+const claimIdle = 60_000
+
+/** Reads until the signal aborts. Never throws for what it reads, nor for a Redis or a ledger that is away: it waits for them. */
+export async function readStream(r: StreamReader): Promise<void> {
+  let replay = true // what was delivered to us and not acknowledged, before anything new: after a start and after each reconnect
+  let claimAt = 0
+  const reconnected = () => (replay = true)
+  r.blocking.on('ready', reconnected)
+  // A blocking read would hold up an orderly stop for its five seconds.
+  r.signal.addEventListener('abort', () => r.blocking.disconnect(), { once: true })
+
+  async function takeAll(entries: Entry[], again: boolean): Promise<boolean> {
+    let all = true
+    for (const entry of entries) {
+      if (r.signal.aborted) return false
+      if (!(await r.take(entry, again))) all = false
+      r.onTurn?.()
+    }
+    return all
+  }
+
+  /** What was delivered to this consumer and is not acknowledged, page by page. */
+  async function takePending(): Promise<boolean> {
+    let all = true
+    for (let page = await read(r, '0', 1); page.length; page = await read(r, page.at(-1)![0], 1))
+      if (!(await takeAll(page, true))) all = false
+    return all
+  }
+
+  let pause = 250
+  while (!r.signal.aborted) {
+    try {
+      if (replay) {
+        replay = false
+        await ensureGroupOf(r.prompt, r.stream, r.group)
+        if (!(await takePending())) {
+          replay = true // some stay pending: they are tried again, a little later each time
+          await sleep(pause, undefined, { signal: r.signal })
+          pause = Math.min(pause * 2, 10_000)
+        }
+      }
+      if (performance.now() > claimAt) {
+        claimAt = performance.now() + 15_000
+        await takeAll(await claimAbandoned(r), true)
+      }
+      if (!(await takeAll(await read(r, '>', replay ? 100 : 5_000), false))) replay = true
+      else if (!replay) pause = 250
+      r.onTurn?.()
+    } catch (error) {
+      if (r.signal.aborted) break
+      const message = (error as Error).message
+      if (message.startsWith('NOGROUP'))
+        r.log.error(
+          { event: 'group_lost', group: r.group },
+          `the group ${r.group} is gone from ${r.stream} (was Redis emptied?); it is made again and reads from the beginning`,
+        )
+      else r.log.debug({ event: 'bus_waits', group: r.group }, message)
+      replay = true
+      r.onTurn?.()
+      await sleep(500, undefined, { signal: r.signal }).catch(() => undefined)
+    }
+  }
+  r.blocking.off('ready', reconnected)
+}
+
+/** The group, made at the beginning of the stream if it is not there: what was written before its reader came is read too. */
+export async function ensureGroupOf(redis: Redis, stream: string, group: string): Promise<void> {
+  await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM').catch((error: Error) => {
+    if (!error.message.startsWith('BUSYGROUP')) throw error
+  })
+}
+
+async function read(r: StreamReader, from: string, block: number): Promise<Entry[]> {
+  const answer = (await r.blocking.xreadgroup('GROUP', r.group, r.consumer, 'COUNT', 64, 'BLOCK', block, 'STREAMS', r.stream, from)) as
+    | [string, Entry[]][]
+    | null
+  return answer?.[0]?.[1] ?? []
+}
+
+/** What a dead consumer of this group left pending. */
+async function claimAbandoned(r: StreamReader): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let cursor = '0-0'
+  do {
+    const [next, claimed] = (await r.prompt.xautoclaim(r.stream, r.group, r.consumer, claimIdle, cursor, 'COUNT', 64)) as [string, Entry[]]
+    entries.push(...claimed)
+    cursor = next
+  } while (cursor !== '0-0')
+  return entries
+}
