@@ -13,7 +13,10 @@ import { longestLife, type Refused, type Signed, verify } from './verify-command
 
 export const commandStream = 'dbops:commands'
 const group = 'scheduler'
-/** Events a minute that tell of entries nobody is known to have sent: a flood of them fills neither ledger nor mailbox, and is counted. */
+/**
+ * Events a minute that tell of entries nobody is known to have sent, and as many for each key of entries that are out of time or come again, which
+ * anybody can send who has read the stream: a flood fills neither ledger nor mailbox, and is counted.
+ */
 const toldPerMinute = 30
 
 /** One who signs may ask for work and stop it. To approve, to end an alert or to acknowledge a finding is for a person. */
@@ -27,6 +30,7 @@ export function takeSignedCommands(service: Service): void {
   const prompt = service.redis('prompt')
   const counted = metrics.counter('dbops_commands_total', 'signed commands by what became of them: accepted, or why not', ['outcome'])
   const strangers = perMinute(toldPerMinute)
+  const copies = new Map([...keys.keys()].map(key => [key, perMinute(toldPerMinute)]))
   let turned = performance.now()
   service.mustTurn('the reader of dbops:commands', () => performance.now() - turned)
 
@@ -35,7 +39,9 @@ export function takeSignedCommands(service: Service): void {
     if (command) {
       try {
         const outcome =
-          'reason' in command ? await refuseStranger(command) : await ledger.transaction(db => carryOut(db, service, entry, command))
+          'reason' in command
+            ? await refuseStranger(command)
+            : await ledger.transaction(db => carryOut(db, service, entry, command, copies.get(command.key)!))
         counted.inc({ outcome })
       } catch (error) {
         if (isConnectionProblem(error)) throw error // it stays pending, and comes again when the ledger is back
@@ -44,6 +50,8 @@ export function takeSignedCommands(service: Service): void {
       }
     }
     await prompt.xack(commandStream, group, entry)
+    // What nobody is known to have sent does not stay for the trimmer: a flood of it would fill Redis meanwhile.
+    if (command && 'reason' in command) await prompt.xdel(commandStream, entry)
     return true
   }
 
@@ -72,24 +80,36 @@ export function takeSignedCommands(service: Service): void {
 }
 
 /** In the caller's transaction: the command, what it does, and its answer. Returns what became of it. */
-async function carryOut(db: Queryable, service: Service, entry: string, { id, key, expires, body }: Signed): Promise<string> {
+async function carryOut(
+  db: Queryable,
+  service: Service,
+  entry: string,
+  { id, key, expires, body }: Signed,
+  copies: Quota,
+): Promise<string> {
   const now = (await clockOf(db)).getTime()
   const refuse = async (reason: Refused['reason'], message: string, hint: string, run?: string | null) => {
     await tellRefusal(db, service, key, { reason, message, hint, id }, { run })
     return reason
   }
+  /** Of what bears a good signature, but may have been sent by anybody who saw it. */
+  const refuseCopy = async (reason: Refused['reason'], message: string, hint: string, run: string | null = null) => {
+    const more = copies.take()
+    if (more !== undefined) await tellRefusal(db, service, key, { reason, message, hint, id }, { run, more })
+    return reason
+  }
   const before = await signedOnce(db, `${key}:${id}`)
   if (before?.entry === entry) return 'delivered_again'
   if (before)
-    return refuse(
+    return refuseCopy(
       'replayed',
       'a command of that id was taken before',
       'each command has an id of its own; the first one stands',
       before.run,
     )
-  if (expires <= now) return refuse('expired', `it was good until ${new Date(expires).toISOString()}`, 'sign it anew, with a new id')
+  if (expires <= now) return refuseCopy('expired', `it was good until ${new Date(expires).toISOString()}`, 'sign it anew, with a new id')
   if (expires > now + longestLife)
-    return refuse('too_far_ahead', 'it is good for more than five minutes', 'sign it when it is sent; do the clocks agree?')
+    return refuseCopy('too_far_ahead', 'it is good for more than five minutes', 'sign it when it is sent; do the clocks agree?')
 
   const actor = `service:${key}`
   let command: { verb: SignedVerb; body: Record<string, unknown> } = { verb: 'run', body: {} }
@@ -159,8 +179,12 @@ const tellRefusal = (
     }),
   ])
 
-/** `take` gives how many were held back since the last one that went out, or undefined where this one is held back too. */
-function perMinute(most: number): { take(): number | undefined } {
+interface Quota {
+  /** How many were held back since the last one that went out, or undefined where this one is held back too. */
+  take(): number | undefined
+}
+
+function perMinute(most: number): Quota {
   let [since, told, heldBack] = [0, 0, 0]
   return {
     take() {

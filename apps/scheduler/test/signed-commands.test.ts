@@ -181,12 +181,31 @@ test('any bytes are refused or passed by, and the next command is carried out', 
 test('a flood of forged ones is counted, and told thirty times a minute', async () => {
   const before = (await tellings()).length
   const pipeline = redis.pipeline()
-  for (let i = 0; i < 3_000; i++)
+  for (let i = 0; i < 10_000; i++)
     pipeline.xadd('dbops:commands', '*', 'id', randomUUID(), 'key', 'deployer', 'expires', soon(), 'body', '{}', 'sig', 'f'.repeat(64))
   await pipeline.exec()
   await answers(await send(analyze))
   const commands = await line.ledger.query(`select from commands where key like 'signed:%' and answer is null`)
   expect([(await tellings()).length - before <= 31, commands.rows.length]).toEqual([true, 0])
+})
+
+test('a flood of forged ones does not stay in Redis', async () => {
+  const before = await redis.xlen('dbops:commands')
+  const pipeline = redis.pipeline()
+  for (let i = 0; i < 1_000; i++) pipeline.xadd('dbops:commands', '*', 'id', randomUUID(), 'body', 'x'.repeat(1_000))
+  await pipeline.exec()
+  await answers(await send(analyze))
+  expect((await redis.xlen('dbops:commands')) - before).toBe(1)
+})
+
+test('a flood of copies of one that was signed well is told thirty times a minute, and bears one run', async () => {
+  const expires = soon()
+  const id = await send(analyze, { expires })
+  await answers(id)
+  for (let i = 0; i < 500; i++) await send(analyze, { id, expires })
+  await answers(await send(analyze))
+  const told = (await answers(id)).map(each => each.data['run'])
+  expect([told.length <= 31, new Set(told).size]).toEqual([true, 1])
 })
 
 test('what was delivered to a scheduler that died is carried out by another', async () => {
