@@ -165,6 +165,15 @@ describe('the program of the docs', () => {
   })
 })
 
+test('what Redis delivers again is the same command: it is not done again, and not answered again', async () => {
+  const id = await send(analyze)
+  await answers(id)
+  const runs = (await runsOf('service:deployer')).length
+  await redis.xgroup('SETID', 'dbops:commands', 'scheduler', '0')
+  await answers(await send(analyze))
+  expect([(await answers(id)).length, (await runsOf('service:deployer')).length - runs]).toEqual([1, 1])
+})
+
 test('any bytes are refused or passed by, and the next command is carried out', async () => {
   const bytes = fc.uint8Array({ maxLength: 40 }).map(each => Buffer.from(each))
   const entries = fc.sample(
