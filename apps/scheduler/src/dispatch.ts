@@ -14,10 +14,10 @@ export function dispatching(service: Service): void {
   const offers = openOffers(redis)
   service.onStop(() => offers.close())
 
-  const offer = async (chosen: runs.Run[]) => {
+  const offer = async (chosen: runs.Run[], how: 'offer' | 'offerAgain' = 'offer') => {
     const byQueue = Map.groupBy(chosen, run => queueName(run.engine, run.lane))
     for (const [queue, some] of byQueue)
-      await offers.offer(
+      await offers[how](
         queue,
         some.map(run => ({ run: run.id, dispatch: run.dispatch }) satisfies Offer),
       )
@@ -44,6 +44,10 @@ export function dispatching(service: Service): void {
     },
   })
 
-  service.loop({ name: 'offer again', every: timers.heartbeat, turn: async () => offer(await runs.unclaimed(ledger, timers.lease / 3)) })
+  service.loop({
+    name: 'offer again',
+    every: timers.heartbeat,
+    turn: async () => offer(await runs.unclaimed(ledger, timers.lease / 3), 'offerAgain'),
+  })
   service.loop({ name: 'explain waits', every: 1_000, turn: async () => void (await runs.explainWaits(ledger)) })
 }

@@ -1,16 +1,18 @@
 // Configuration and catalogue become schedules in the ledger: resolved once, here, so that a run does what was decided at its birth.
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { taskNamed } from '@dbops/catalog/catalog'
 import type { ConfigFile } from '@dbops/contract/config-file'
 import { parseDuration } from '@dbops/contract/duration'
 import { Problem } from '@dbops/contract/failure'
 import { nextSlot } from '@dbops/contract/slots'
-import { clockOf, type Queryable } from '@dbops/ledger/ledger'
+import { clockOf, isConnectionProblem, type Queryable } from '@dbops/ledger/ledger'
 import { generations, lockReconciling, newGeneration, reconcile, type Schedule, saveTargets } from '@dbops/ledger/schedules'
 import { listServices } from '@dbops/ledger/services'
 import type { Config } from '@dbops/runtime/config'
 import { canonical, locksOf, operationOf } from '@dbops/runtime/operation'
 import { resolveParams, resolveTargets } from '@dbops/runtime/params'
+import { redact } from '@dbops/runtime/redact'
 import type { Service } from '@dbops/runtime/service'
 import { materialise } from './tick.ts'
 
@@ -70,7 +72,16 @@ export async function planning(service: Service): Promise<void> {
       applied = await apply(service)
     },
   })
-  applied = await apply(service)
+  // The ledger may go away again just now: a scheduler that is starting waits for it, as at any other time.
+  while (!service.signal.aborted)
+    try {
+      applied = await apply(service)
+      return
+    } catch (error) {
+      if (!isConnectionProblem(error)) throw error
+      service.hinder('ledger', `the ledger does not answer: ${redact((error as Error).message)}`)
+      await sleep(1_000, undefined, { signal: service.signal }).catch(() => undefined)
+    }
 }
 
 export async function apply(

@@ -58,7 +58,7 @@ export function takeSignedCommands(service: Service): void {
   async function refuseStranger(refused: Refused): Promise<string> {
     const more = strangers.take()
     log.debug({ event: 'command_refused', reason: refused.reason, id: refused.id }, refused.message)
-    if (more !== undefined) await ledger.transaction(db => tellRefusal(db, service, 'unknown', refused, { more }))
+    if (more !== undefined) await ledger.transaction(db => tellRefusal(db, service, null, refused, { more }))
     return refused.reason
   }
 
@@ -163,10 +163,11 @@ function parse(text: string): { verb: SignedVerb; body: Record<string, unknown> 
   throw new Problem(`there is no verb "${verb.slice(0, 40)}"`, { code: 'bad_body', hint: `"verb" is one of ${signedVerbs.join(', ')}` })
 }
 
+/** `key`: who signed it, or null where nobody is known to have. A configured name may be any word. */
 const tellRefusal = (
   db: Queryable,
   service: Service,
-  key: string,
+  key: string | null,
   { id, reason, message, hint }: Refused,
   { more = 0, run = null }: { more?: number; run?: string | null },
 ) =>
@@ -174,8 +175,8 @@ const tellRefusal = (
     service.event({
       event: 'command_refused',
       subject: 'scheduler',
-      operation: `command:${key}`,
-      data: { command: id, key: key === 'unknown' ? null : key, reason, message, hint, run, more },
+      operation: `command:${key ?? 'unknown'}`,
+      data: { command: id, key, reason, message, hint, run, more },
     }),
   ])
 

@@ -81,9 +81,11 @@ export async function openLedger({
   })
   pool.on('error', () => undefined) // an idle session that breaks is replaced by the next query
   let told = ''
+  let installation: string
   for (;;) {
     try {
       await migrate(settings, migrations)
+      installation = (await pool.query<{ id: string }>('select id from installation')).rows[0]!.id
       break
     } catch (error) {
       if (!isConnectionProblem(error) || !onWait) throw error
@@ -97,9 +99,8 @@ export async function openLedger({
     const statement = { ...prepared(sql, values), query_timeout: answerWithin }
     return (ears.ask<Row>(statement) ?? pool.query(statement)) as Promise<{ rows: Row[]; rowCount: number | null }>
   }
-  const { rows } = await pool.query<{ id: string }>('select id from installation')
   return {
-    installation: rows[0]!.id,
+    installation,
     query: (sql, values) => pool.query(prepared(sql, values)) as never,
     apart: { query: briefly },
     get waiting() {

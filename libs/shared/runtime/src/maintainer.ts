@@ -85,6 +85,8 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
       }
     },
   })
+  // At once: a worker that goes on taking jobs only to send them back would keep the dispatcher busy until it is closed.
+  service.signal.addEventListener('abort', () => workers.forEach(worker => void worker.pause(true).catch(() => undefined)), { once: true })
   service.onStop(async () => {
     // close() waits for the work in hand, which has been told to let go, and never returns while Redis is away: then it is forced, which may leave a job to BullMQ's locks.
     const patience = (ms: number) => sleep(ms, undefined, { ref: false })

@@ -17,6 +17,8 @@ export const queueName = (engine: string, lane: string) => `${engine}-${lane}`
 export interface Offers {
   /** Puts jobs into a queue under `<run>-<dispatch>`: nothing happens for those that are there. Fails at once while Redis is away. */
   offer(queue: string, offers: Offer[]): Promise<void>
+  /** The same for those that nobody claimed: one whose list was lost while its own key was not would otherwise pass for one that is there. */
+  offerAgain(queue: string, offers: Offer[]): Promise<void>
   counts(queue: string): Promise<Record<string, number>>
   close(): Promise<void>
 }
@@ -31,11 +33,19 @@ export function openOffers(redis: Redis): Offers {
     queues.set(name, queue)
     return queue
   }
+  const idOf = ({ run, dispatch }: Offer) => `${run}-${dispatch}`
+  const offer: Offers['offer'] = async (name, offers) =>
+    void (await queueOf(name).addBulk(offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: idOf(data) } }))))
   return {
-    offer: async (name, offers) =>
-      void (await queueOf(name).addBulk(
-        offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: `${data.run}-${data.dispatch}` } })),
-      )),
+    offer,
+    async offerAgain(name, offers) {
+      await offer(name, offers)
+      const states = await Promise.all(offers.map(each => queueOf(name).getJobState(idOf(each))))
+      const inNoList = offers.filter((_, i) => states[i] === 'unknown')
+      if (!inNoList.length) return
+      await Promise.all(inNoList.map(each => queueOf(name).remove(idOf(each))))
+      await offer(name, inNoList)
+    },
     counts: name => queueOf(name).getJobCounts('waiting', 'active'),
     close: async () => void (await Promise.allSettled([...queues.values()].map(queue => queue.close()))),
   }

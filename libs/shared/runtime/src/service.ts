@@ -62,6 +62,7 @@ export interface Service {
   isReady(): boolean
   /** What the service reports of itself in the ledger, shown by `workers` and `doctor`. */
   detail: Record<string, unknown>
+  /** All at once, when the signal has aborted; ledger and Redis are there until the last has ended. */
   onStop(stop: () => Promise<void>): void
   /** An event of this service, to be put into the outbox with `publish`. Its time is set by the ledger. */
   event(fact: {
@@ -132,6 +133,8 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
   const stopping = new AbortController()
   setMaxListeners(0, stopping.signal)
   const stops: (() => Promise<void>)[] = []
+  // When all else has stopped.
+  let leave = async (): Promise<void> => undefined
   const hindrances = new Map<string, string>([['start', 'starting']])
   const turns = new Map<string, { at: number; limit: number }>()
   const turning = new Map<string, () => number>()
@@ -165,7 +168,8 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     setTimeout(() => process.exit(0), stopWithin).unref()
     hinder('stop', 'stopping')
     stopping.abort(new Problem('the service is stopping', { code: 'stopping' }))
-    for (const each of stops.reverse()) await each().catch((error: Error) => log.warn({ event: 'stop_failed', error }, error.message))
+    await Promise.all(stops.map(each => each().catch((error: Error) => log.warn({ event: 'stop_failed', error }, error.message))))
+    await leave().catch((error: Error) => log.warn({ event: 'stop_failed', error }, error.message))
     await page.close()
     log.info({ event: 'service_stopped' }, 'stopped')
     process.exit(0)
@@ -187,11 +191,11 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     clients.push(client)
     return client
   }
-  stops.push(async () => {
+  leave = async () => {
     await Promise.race([letGo(ledger, name).then(() => leaveService(ledger, name)), sleep(1_000)]).catch(() => undefined)
     for (const client of clients) client.disconnect()
     await ledger.close()
-  })
+  }
 
   const service: Service = {
     app,

@@ -66,3 +66,24 @@ test('one that has its hands full is not taken for one that stands still', async
   done()
   expect(silence).toBeLessThan(6_500)
 })
+
+test('a job whose list was lost while its own key was not is offered again, one that only waits is left alone', async () => {
+  const queue = `test-${uuidv7()}`
+  const prompt = promptRedis(inject('redisUrl'), 'test')
+  const offers = openOffers(prompt)
+  stops.push(
+    async () => prompt.disconnect(),
+    () => offers.close(),
+  )
+  const [lost, waiting] = [
+    { run: uuidv7(), dispatch: 3 },
+    { run: uuidv7(), dispatch: 0 },
+  ]
+  await until('Redis is there', () => offers.counts(queue))
+  await offers.offer(queue, [lost])
+  await prompt.del(`{dbops}:${queue}:wait`)
+  await offers.offer(queue, [waiting])
+  const before = await offers.counts(queue)
+  await offers.offerAgain(queue, [lost, waiting])
+  expect([before['waiting'], (await offers.counts(queue))['waiting']]).toEqual([1, 2])
+})
