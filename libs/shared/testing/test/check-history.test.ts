@@ -47,6 +47,7 @@ const event = (id: string, name: string, of: Partial<RunRow> & { id: string }, o
 const effect = (n: number, fence: number, key: string) => ({
   n,
   at: at(n),
+  committed: at(n),
   app: `dbops:0a0a0a0a:${fence}:pg.purge`,
   what: 'purge a',
   key,
@@ -167,7 +168,7 @@ const planted: [what: string, rule: RegExp, plant: (h: History) => void][] = [
     /every command/,
     h => h.runs.splice(3, 1) && h.outbox.splice(2, 1) && h.steps.splice(-6) && h.readers['reporting']!.splice(2, 1),
   ],
-  ['a dead attempt that went on', /no two fences/, h => (h.effects[0]!.at = at(3))],
+  ['a dead attempt that went on', /no two fences/, h => (h.effects[0]!.committed = at(3))],
   ['a fence that was never given', /no two fences/, h => h.effects.push({ ...effect(9, 99, '9'), what: 'purge b' })],
   ['a row that went twice', /every effect is there once/, h => (h.effects[1]!.key = '1')],
   ['a purge that says too much', /tells the truth/, h => (h.runs[1]!.result = { deleted: 3 })],

@@ -152,10 +152,18 @@ export type Kind = keyof typeof kinds
 export const faultKinds = Object.keys(kinds) as Kind[]
 
 /** The same seed, the same list. The last ones are over `quiet` ms before the end. */
-export function planFaults(o: { seed: number; duration: number; every: number; without: string[]; names: Names; quiet?: number }): Fault[] {
-  const { seed, duration, every, names, quiet = 5_000 } = o
+export function planFaults(o: {
+  seed: number
+  duration: number
+  every: number
+  without: string[]
+  only?: string[]
+  names: Names
+  quiet?: number
+}): Fault[] {
+  const { seed, duration, every, names, only = faultKinds, quiet = 5_000 } = o
   const random = randomFrom(seed)
-  const possible = faultKinds.filter(kind => !o.without.includes(kind))
+  const possible = faultKinds.filter(kind => !o.without.includes(kind) && only.includes(kind))
   const urn = possible.flatMap(kind => Array.from({ length: kinds[kind].weight }, () => kind))
   const faults: Fault[] = []
   for (let at = 3_000; at < duration - quiet; at += Math.round(every * (0.3 + 1.4 * random.next()))) {

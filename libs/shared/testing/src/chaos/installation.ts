@@ -58,7 +58,8 @@ export async function startInstallation({ say }: { say: (line: string) => void }
   const ledger = await keptPostgres(join(folder, 'ledger'))
   started.defer(ledger.remove)
   const ledgerUrl = await createDatabase(ledger.url, 'dbops')
-  const target = await startPostgres({ settings: { max_connections: '100' }, say })
+  // When something took effect is when it was committed: a frozen process may do that long after it said so.
+  const target = await startPostgres({ settings: { max_connections: '100', track_commit_timestamp: 'on' }, say })
   started.defer(target.stop)
   const targetUrl = await createDatabase(target.url, 'core')
   const db = new Client(targetUrl)

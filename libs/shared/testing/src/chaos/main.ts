@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     every: { type: 'string', default: '1500' },
     faults: { type: 'string' },
+    only: { type: 'string' },
     json: { type: 'boolean' },
   },
 })
@@ -31,6 +32,7 @@ const report = await runChaos({
   seed: Number(values.seed),
   every: Number(values.every),
   faults: values.faults ? (JSON.parse(readFileSync(values.faults, 'utf8')) as Fault[]) : undefined,
+  only: values.only?.split(','),
   signal: stopping.signal,
   say,
   keep,

@@ -19,6 +19,8 @@ export interface ChaosOptions {
   seed: number
   /** Milliseconds between two faults, on the average. */
   every?: number
+  /** Kinds of faults; all by default. */
+  only?: string[]
   /** In place of those that the seed draws: a list that was printed. */
   faults?: Fault[]
   say?: (line: string) => void
@@ -56,7 +58,7 @@ export async function runChaos({ minutes, seed, every = 1_500, say = () => undef
         servers: (['ledger', 'redis', 'target', 'platform'] as const).filter(server => one.proxy(server)),
       })),
     }
-    const faults = o.faults ?? planFaults({ seed, duration, every, names, without: at.missing.map(one => one.kind) })
+    const faults = o.faults ?? planFaults({ seed, duration, every, names, only: o.only, without: at.missing.map(one => one.kind) })
     const happened = await carryOut(faults, at, duration, say, o.signal)
 
     say('the faults are over; what is at work is left to finish')

@@ -326,13 +326,13 @@ interface Span {
   first: number
   last: number
 }
-/** From the first to the last effect of each fence and kind. */
+/** Of each fence and kind, from its first effect to the commit of its last. */
 function spansOf(effects: Effect[]): Span[] {
   return [...grouped(effects, one => `${fenceOf(one)} ${one.target} ${one.what}`).values()].map(all => ({
     fence: fenceOf(all[0]!),
     what: all[0]!.what,
     first: Math.min(...all.map(one => one.at.getTime())),
-    last: Math.max(...all.map(one => one.at.getTime())),
+    last: Math.max(...all.map(one => one.committed.getTime())),
   }))
 }
 

@@ -40,6 +40,7 @@ export interface Step {
 export interface Effect {
   n: number
   at: Date
+  committed: Date
   app: string
   what: string
   key: string
@@ -172,7 +173,12 @@ async function readEffects(target: string, url: string): Promise<Effect[]> {
   const db = new Client({ connectionString: url })
   await db.connect()
   try {
-    return (await db.query<Effect>(`select n::int, at, app, what, key, $1::text as target from chaos.effects order by n`, [target])).rows
+    return (
+      await db.query<Effect>(
+        `select n::int, at, pg_xact_commit_timestamp(xmin) as committed, app, what, key, $1::text as target from chaos.effects order by n`,
+        [target],
+      )
+    ).rows
   } finally {
     await db.end()
   }
