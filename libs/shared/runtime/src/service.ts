@@ -92,9 +92,13 @@ const stopWithin = 10_000
 export async function startService(app: App, main: (service: Service) => Promise<void>): Promise<void> {
   const name = `${app}@${hostname()}:${process.pid}`
   const log = openLog(app, name)
+  const stopping = new AbortController()
+  setMaxListeners(0, stopping.signal)
   try {
-    await run(app, name, log, main)
+    await run(app, name, log, stopping, main)
   } catch (error) {
+    // What is given up because the service stops is no fault: the stop ends the process.
+    if (stopping.signal.aborted) return
     if (error instanceof ConfigProblem)
       for (const fault of error.errors) log.fatal({ event: 'config_wrong', hint: fault.hint }, formatConfigError(fault))
     else {
@@ -117,7 +121,7 @@ function readOptions() {
   }
 }
 
-async function run(app: App, name: string, log: Log, main: (service: Service) => Promise<void>) {
+async function run(app: App, name: string, log: Log, stopping: AbortController, main: (service: Service) => Promise<void>) {
   const values = readOptions()
   const config = readConfig(values.config)
   // Everything that this service owns must open now: a secret that is missing at three in the morning is found out too late.
@@ -130,8 +134,6 @@ async function run(app: App, name: string, log: Log, main: (service: Service) =>
     reap: parseDuration(config.timers.reap),
   }
   const metrics = openMetrics(app)
-  const stopping = new AbortController()
-  setMaxListeners(0, stopping.signal)
   const stops: (() => Promise<void>)[] = []
   // When all else has stopped.
   let leave = async (): Promise<void> => undefined
