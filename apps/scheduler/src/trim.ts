@@ -1,6 +1,7 @@
 // Keeps stream, outbox, inbox, findings and commands from growing: by age, and never past what a registered reader has not read until that reader is older than its promise.
 import { parseDuration } from '@dbops/contract/duration'
 import { trimCommands } from '@dbops/ledger/commands'
+import { trimDeadLetters } from '@dbops/ledger/dead-letters'
 import { endOrphans, trimFindings } from '@dbops/ledger/findings'
 import { trimInbox } from '@dbops/ledger/inbox'
 import { hold } from '@dbops/ledger/leases'
@@ -42,6 +43,7 @@ export function trimming(service: Service): void {
       while (await trimOutbox(service.ledger, read, readersOf(service), anyway)) alive()
       while (await trimInbox(service.ledger, new Date(now.getTime() - keepInbox))) alive()
       while (await trimFindings(service.ledger, new Date(now.getTime() - keepFindings))) alive()
+      while (await trimDeadLetters(service.ledger, new Date(now.getTime() - keepFindings))) alive()
       while (await trimCommands(service.ledger, new Date(now.getTime() - keepCommands))) alive()
       await forgetTargets(service)
       await sweepServices(service.ledger)

@@ -5,7 +5,19 @@ import { v7 as uuidv7 } from 'uuid'
 import type { Ledger, Queryable } from './ledger.ts'
 
 /** `run` and `retry` bear a run, `approve` and `reject` answer one that waits for it; the rest is carried out by runtime/deeds.ts. */
-export const verbs = ['run', 'retry', 'approve', 'reject', 'cancel', 'pause', 'resume', 'resolve', 'acknowledge'] as const
+export const verbs = [
+  'run',
+  'retry',
+  'approve',
+  'reject',
+  'cancel',
+  'pause',
+  'resume',
+  'resolve',
+  'acknowledge',
+  'replay',
+  'release',
+] as const
 
 export interface Command {
   id: string

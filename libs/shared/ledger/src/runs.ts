@@ -671,6 +671,15 @@ export async function endWaiting(
   return true
 }
 
+const runningNow = `select ${columns}, r.lease_until > now() as "isFresh" from runs r where id = $1 and state = 'running' for update`
+/** A run that a process has in hand, nobody else's until the end of the transaction, and whether that process was heard of within its lease. */
+export async function lockRunning(db: Queryable, id: string): Promise<{ run: Run; isFresh: boolean } | undefined> {
+  const { rows } = await db.query<Run & { isFresh: boolean }>(runningNow, [id])
+  if (!rows[0]) return undefined
+  const { isFresh, ...run } = rows[0]
+  return { run, isFresh }
+}
+
 const askCancel = `
   with asked as (
     update runs set cancel_asked = coalesce(cancel_asked, now()), cancel_actor = coalesce(cancel_actor, $2) where id = $1 and state = 'running' and mode <> 'recover' returning id, attempt, fence, worker

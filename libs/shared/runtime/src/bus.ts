@@ -2,6 +2,7 @@
 import { type Envelope, envelope, signalOf } from '@dbops/contract/envelope'
 import { failureOf } from '@dbops/contract/failure'
 import { signals } from '@dbops/contract/signals'
+import { setAside as keepDeadLetter } from '@dbops/ledger/dead-letters'
 import { failed, firstTime, forget } from '@dbops/ledger/inbox'
 import { isConnectionProblem, type Ledger, type Queryable } from '@dbops/ledger/ledger'
 import type { Redis } from 'ioredis'
@@ -47,8 +48,11 @@ export async function consume(r: Reader): Promise<void> {
   const count = (outcome: string) => handled.inc({ group: r.group, outcome })
 
   const acknowledge = (id: string) => r.prompt.xack(stream, r.group, id)
-  const setAside = async (id: string, fields: string[] | null, reason: string) => {
-    const event = (fields ? valueOf(fields) : '') ?? ''
+  // In the ledger first, which outlives Redis: from there it can be replayed. `event`: its id, when it is one.
+  const setAside = async (id: string, fields: string[], reason: string, eventId: string | null) => {
+    const event = valueOf(fields) ?? ''
+    const ce = eventId === null && event.length > 1_024 ? `${event.slice(0, 1_024)}…` : event
+    await keepDeadLetter(r.ledger, { reader: r.group, entry: id, reason, event: eventId, ce: ce.replaceAll('\0', '�') })
     await r.prompt.xadd(
       deadLetters,
       'MAXLEN',
@@ -78,7 +82,7 @@ export async function consume(r: Reader): Promise<void> {
     }
     const read = parse(fields)
     if ('reason' in read) {
-      await setAside(id, fields, read.reason)
+      await setAside(id, fields, read.reason, null)
       return true
     }
     if ('skip' in read) {
@@ -96,7 +100,7 @@ export async function consume(r: Reader): Promise<void> {
       r.log.error({ event: 'handler_failed', group: r.group, entry: id, failures, error }, `entry ${id}: ${failure.message}`)
       count('failed')
       if (failures < tries) return false
-      await setAside(id, fields, `its handler failed ${failures} times, last: ${failure.message}`)
+      await setAside(id, fields, `its handler failed ${failures} times, last: ${failure.message}`, read.event.id)
       await forget(r.ledger, r.group, id)
       return true
     }

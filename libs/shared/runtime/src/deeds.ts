@@ -1,13 +1,16 @@
 // What a person does beside asking for runs: ends a run, pauses, ends an alert, acknowledges a finding. Whoever may write the ledger carries it out: the scheduler for a
 // person's login, the command line itself where it has the services' own.
+
+import { Refused } from '@dbops/contract/failure'
 import { resolveByHand, timeOf } from '@dbops/ledger/alerts'
 import { recordDeed } from '@dbops/ledger/audit'
+import { replay } from '@dbops/ledger/dead-letters'
 import { acknowledge } from '@dbops/ledger/findings'
 import type { Queryable } from '@dbops/ledger/ledger'
 import { pause, resume, scopes } from '@dbops/ledger/pauses'
-import { endWaiting, find, isFinal, requestCancel } from '@dbops/ledger/runs'
+import { endWaiting, find, isFinal, isRecovered, lockRunning, lose, requestCancel } from '@dbops/ledger/runs'
 import { z } from 'zod'
-import { endEvents, type Teller } from './run-events.ts'
+import { endEvent, endEvents, lostEvent, type Teller } from './run-events.ts'
 
 export interface By {
   actor: string
@@ -20,6 +23,8 @@ const bodies = {
   pause: z.strictObject({ ...scope, until: z.coerce.date() }),
   resume: z.strictObject(scope),
   resolve: z.strictObject({ alert: z.uuid() }),
+  replay: z.strictObject({ letters: z.array(z.uuid()).min(1).max(10_000) }),
+  release: z.strictObject({ run: z.uuid(), reason: z.string().trim().min(1).max(500), force: z.boolean() }),
   acknowledge: z.strictObject({ finding: z.uuid(), note: z.string().nullable() }),
 }
 export type Deed = keyof typeof bodies
@@ -31,6 +36,8 @@ export interface Done {
   done: boolean
   asked?: boolean
   lifted?: number
+  /** Of a replay. */
+  replayed?: number
   /** Of a pause. */
   id?: string
 }
@@ -47,6 +54,17 @@ export async function carryOut(db: Queryable, deed: Deed, body: unknown, by: By)
       const lifted = await resume(db, { ...bodies.resume.parse(body), actor })
       return { done: lifted > 0, lifted }
     }
+    case 'replay': {
+      let replayed = 0
+      for (const letter of bodies.replay.parse(body).letters) {
+        if (!(await replay(db, letter, actor))) continue
+        replayed++
+        await recordDeed(db, { actor, action: 'replay', subject: letter, detail: {} })
+      }
+      return { done: replayed > 0, replayed }
+    }
+    case 'release':
+      return release(db, bodies.release.parse(body), by)
     case 'resolve':
       return { done: await resolveByHand(db, bodies.resolve.parse(body).alert, actor, await timeOf(db)) }
     case 'acknowledge': {
@@ -68,4 +86,37 @@ async function cancel(db: Queryable, id: string, { actor, teller }: By): Promise
     await recordDeed(db, { actor, action: 'cancel', subject: id, detail: { state: run.state, operation: run.operation } })
     return { done: true, asked: works }
   }
+}
+
+/**
+ * Break-glass: takes a run from the process that has it in hand, as the reaper would once its lease is over, and ends it: outcome unknown. Its locks are free in the same
+ * transaction, or with the recovery that puts the world back first; its sessions are ended before the next work on that target begins. Refused while its lease is fresh,
+ * without `force`: then its process lives, and `cancel` is the way.
+ */
+async function release(
+  db: Queryable,
+  { run: id, reason, force }: { run: string; reason: string; force: boolean },
+  { actor, teller }: By,
+): Promise<Done> {
+  const found = await lockRunning(db, id)
+  if (!found) return { done: false }
+  const { run, isFresh } = found
+  if (isFresh && !force)
+    throw new Refused(`run ${id.slice(-8)} is in the hands of ${run.worker ?? 'a process'}, whose lease is fresh`, {
+      hint: `dbops cancel ${id.slice(-8)} asks it to stop; --force takes the run from it all the same`,
+    })
+  const error = {
+    code: 'released_by_hand',
+    message: `taken from ${run.worker ?? 'its process'} by ${actor}: ${reason}; the outcome is unknown`,
+    hint: 'look at the target before you retry',
+  }
+  const event = run.mode !== 'do' ? [] : [isRecovered(run) ? lostEvent(teller, run, error) : endEvent(teller, run, 'failed', error)]
+  await lose(db, run, { to: 'failed', error }, event)
+  await recordDeed(db, {
+    actor,
+    action: 'release',
+    subject: id,
+    detail: { reason, force, worker: run.worker, fence: run.fence, operation: run.operation },
+  })
+  return { done: true }
 }

@@ -17,7 +17,7 @@ export const queueName = (engine: string, lane: string) => `${engine}-${lane}`
 export interface Offers {
   /** Puts jobs into a queue under `<run>-<dispatch>`: nothing happens for those that are there. Fails at once while Redis is away. */
   offer(queue: string, offers: Offer[]): Promise<void>
-  /** The same for those that nobody claimed: one whose list was lost while its own key was not would otherwise pass for one that is there. */
+  /** The same for those that nobody claimed: one that only its own key is left of, or that lies among the ended, would otherwise pass for one that is there. */
   offerAgain(queue: string, offers: Offer[]): Promise<void>
   counts(queue: string): Promise<Record<string, number>>
   close(): Promise<void>
@@ -41,10 +41,11 @@ export function openOffers(redis: Redis): Offers {
     async offerAgain(name, offers) {
       await offer(name, offers)
       const states = await Promise.all(offers.map(each => queueOf(name).getJobState(idOf(each))))
-      const inNoList = offers.filter((_, i) => states[i] === 'unknown')
-      if (!inNoList.length) return
-      await Promise.all(inNoList.map(each => queueOf(name).remove(idOf(each))))
-      await offer(name, inNoList)
+      // A job whose key, and with it its options, was deleted while it waited stays among the ended: it is these that say it is not kept.
+      const handedToNobody = offers.filter((_, i) => ['unknown', 'completed', 'failed'].includes(states[i]!))
+      if (!handedToNobody.length) return
+      await Promise.all(handedToNobody.map(each => queueOf(name).remove(idOf(each))))
+      await offer(name, handedToNobody)
     },
     counts: name => queueOf(name).getJobCounts('waiting', 'active'),
     close: async () => void (await Promise.allSettled([...queues.values()].map(queue => queue.close()))),
@@ -85,6 +86,9 @@ export function takeOffers(name: string, redis: Redis, concurrency: number, hand
       connection: redis,
       prefix,
       concurrency,
+      // For a job that has lost its own options.
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
       maxStalledCount: 0,
       stalledInterval: 15_000,
       lockDuration: 30_000,

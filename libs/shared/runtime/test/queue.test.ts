@@ -27,7 +27,7 @@ function worker(handle: () => Promise<void> = async () => undefined) {
     () => offers.close(),
   )
   const offer = () => offers.offer(queue, [{ run: uuidv7(), dispatch: 0 }])
-  return { taker, offer }
+  return { taker, offer, offers, queue, prompt }
 }
 /** The longest silence that is seen in `ms`, asked as often as the page of a service is. */
 async function longestSilence(silentFor: () => number, ms: number): Promise<number> {
@@ -86,4 +86,39 @@ test('a job whose list was lost while its own key was not is offered again, one 
   const before = await offers.counts(queue)
   await offers.offerAgain(queue, [lost, waiting])
   expect([before['waiting'], (await offers.counts(queue))['waiting']]).toEqual([1, 2])
+})
+
+test('a job whose key was deleted while it waited does not stay in Redis', async () => {
+  let handled = 0
+  let letGo = () => {}
+  const { offers, queue, prompt } = worker(async () => {
+    if (handled++ === 0) await new Promise<void>(done => (letGo = done))
+  })
+  await until('Redis is there', () => prompt.ping())
+  await offers.offer(queue, [{ run: uuidv7(), dispatch: 0 }])
+  await until('the first is at work', () => handled === 1)
+  const second = { run: uuidv7(), dispatch: 0 }
+  const key = `{dbops}:${queue}:${second.run}-0`
+  await offers.offer(queue, [second])
+  await prompt.del(key)
+  letGo()
+  await until('both have been handed out', async () => handled === 2 && (await prompt.llen(`{dbops}:${queue}:active`)) === 0)
+  expect([await prompt.exists(key), await prompt.zcard(`{dbops}:${queue}:completed`)]).toEqual([0, 0])
+})
+
+test('a job that lies among the ended is offered again', async () => {
+  const queue = `test-${uuidv7()}`
+  const prompt = promptRedis(inject('redisUrl'), 'test')
+  const offers = openOffers(prompt)
+  stops.push(
+    async () => prompt.disconnect(),
+    () => offers.close(),
+  )
+  const ended = { run: uuidv7(), dispatch: 0 }
+  await until('Redis is there', () => offers.counts(queue))
+  await offers.offer(queue, [ended])
+  await prompt.lrem(`{dbops}:${queue}:wait`, 1, `${ended.run}-0`)
+  await prompt.zadd(`{dbops}:${queue}:completed`, Date.now(), `${ended.run}-0`)
+  await offers.offerAgain(queue, [ended])
+  expect([await prompt.zcard(`{dbops}:${queue}:completed`), (await offers.counts(queue))['waiting']]).toEqual([0, 1])
 })

@@ -221,9 +221,13 @@ async function deleteJobs(which: string, { redisClient }: Ground): Promise<void>
 }
 
 /** The newest entries once more, under new ids: what a publisher whose reply was lost may do. */
-async function repeatEntries({ redisClient }: Ground): Promise<void> {
+async function repeatEntries({ redisClient, notePoison }: Ground): Promise<void> {
   const entries = await redisClient.xrevrange(stream, '+', '-', 'COUNT', 5).catch(() => [])
-  for (const [, fields] of entries.reverse()) await redisClient.xadd(stream, '*', ...fields).catch(() => undefined)
+  for (const [, fields] of entries.reverse()) {
+    const entryId = await redisClient.xadd(stream, '*', ...fields).catch(() => null)
+    const reason = poisonedWith.get(fields.join())
+    if (entryId && reason) notePoison({ stream, entryId, reason })
+  }
 }
 
 const envelopeOf = (over: object) =>
@@ -249,8 +253,12 @@ const poisons: Record<string, { fields: () => string[]; reason: RegExp }> = {
   'wrong data': { fields: () => ['ce', envelopeOf({ data: { task: 7 } })], reason: /its data is not/ },
   oversize: { fields: () => ['ce', 'x'.repeat(1_100_000)], reason: /larger than/ },
 }
+/** What was put in, whose copies are poison too. */
+const poisonedWith = new Map<string, string>()
 async function addPoison(which: string, ground: Ground): Promise<void> {
-  const { fields, reason } = poisons[which]!
-  const entryId = await ground.redisClient.xadd(stream, '*', ...fields()).catch(() => null)
+  const { fields: make, reason } = poisons[which]!
+  const fields = make()
+  poisonedWith.set(fields.join(), reason.source)
+  const entryId = await ground.redisClient.xadd(stream, '*', ...fields).catch(() => null)
   if (entryId) ground.notePoison({ stream, entryId, reason: reason.source })
 }

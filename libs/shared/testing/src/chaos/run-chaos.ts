@@ -140,7 +140,8 @@ const onTheWay = `
 
 /** Until nothing is at work or on its way. Who would only wait for minutes for a further attempt is cancelled, as a person would. */
 async function finish(ledger: Ledger, at: Installation, ended: Date, say: (line: string) => void): Promise<void> {
-  const deadline = performance.now() + 150_000
+  const deadline = performance.now() + 900_000
+  let moved = { at: performance.now(), to: '' }
   for (;;) {
     const { rows } = await ledger.query<{ id: string; backsOff: boolean; state: string }>(unfinished)
     for (const one of rows.filter(row => row.backsOff && row.state === 'queued'))
@@ -151,7 +152,10 @@ async function finish(ledger: Ledger, at: Installation, ended: Date, say: (line:
     const rest = left[0]!
     const pending = await pendingOf(at)
     if (!rows.length && !pending && Object.values(rest).every(n => n === 0)) return
-    if (performance.now() > deadline) {
+    // As long as something moves it is only slow; what stands still for a minute stays where it is.
+    const to = JSON.stringify([rows.map(({ id, state }) => id + state), rest, pending])
+    if (to !== moved.to) moved = { at: performance.now(), to }
+    if (performance.now() > Math.min(deadline, moved.at + 60_000)) {
       say(`not finished: ${JSON.stringify({ rows: rows.slice(0, 5), rest, pending })}`)
       return
     }

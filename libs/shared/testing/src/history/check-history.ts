@@ -200,6 +200,9 @@ export const rules: Rule[] = [
         if (!asked.poison.some(one => one.entryId === letter.entry)) yield { what: `${letter.entry} was no poison`, evidence: letter }
       for (const one of asked.poison) {
         const letters = h.deadLetters.filter(letter => letter.entry === one.entryId)
+        // Gone from the stream with a Redis that was emptied, it may never have been read.
+        if (!letters.length && h.entries.some(entry => entry.id === one.entryId))
+          yield { what: `${one.entryId} was not set aside`, evidence: one }
         for (const letter of letters)
           if (!new RegExp(one.reason).test(letter.reason)) yield { what: `${one.entryId}: ${letter.reason}`, evidence: one }
       }

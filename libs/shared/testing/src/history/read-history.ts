@@ -88,7 +88,7 @@ export interface History {
   decisions: { event: string }[]
   entries: { id: string; event: string | null }[]
   groups: { name: string; pending: number; behind: boolean }[]
-  deadLetters: { entry: string; reason: string }[]
+  deadLetters: { reader: string; entry: string; reason: string }[]
   effects: Effect[]
   readers: Record<string, string[]>
   notifications: Sources['notifications']
@@ -111,6 +111,7 @@ const sql = {
   episodes: `
     select e.id, a.name, e.n, e.state, a.target, a.operation, e.last_at as "lastAt", a.last_success_at as "lastSuccessAt" from episodes e join alerts a using (fingerprint)`,
   deliveries: `select key, episode, channel, state, nth, status from deliveries order by n`,
+  deadLetters: `select reader, entry, reason from dead_letters`,
   decisions: `select distinct event from decisions where event is not null`,
 }
 
@@ -153,12 +154,7 @@ async function readStream(redis: Redis) {
     const of = (field: string) => group[group.indexOf(field) + 1]
     return { name: String(of('name')), pending: Number(of('pending')), behind: last !== undefined && of('last-delivered-id') !== last }
   })
-  const dead = await redis.xrange(`{${name}}:dlq`, '-', '+')
-  const deadLetters = dead.map(([, fields]) => ({
-    entry: fields[fields.indexOf('entry') + 1]!,
-    reason: fields[fields.indexOf('reason') + 1]!,
-  }))
-  return { entries, groups, deadLetters }
+  return { entries, groups }
 }
 
 function eventOf(fields: string[]): string | null {
