@@ -31,10 +31,11 @@ const protections: Protection[] = [
     only: 'stop-long,black-hole',
   },
   {
+    // The locks that a session takes in the target hold back whoever comes after it: without the eviction they do so for as long as a lost connection stays open there.
     name: 'eviction of the sessions of lost attempts',
     file: 'libs/shared/runtime/src/attempt-session.ts',
     patch: [['if (lost.length) {', 'if (lost.length < 0) {']],
-    only: 'stop-long',
+    only: 'forget,kill',
   },
   {
     name: 'offering again what nobody claimed',
@@ -55,13 +56,19 @@ const protections: Protection[] = [
     name: 'the inbox',
     file: 'libs/shared/ledger/src/inbox.ts',
     patch: [['    .length > 0', '    .length >= 0']],
-    only: 'duplicate,flushall',
+    only: 'duplicate',
   },
   {
-    name: 'the manifest last: what is voided stays so',
+    name: 'the manifest last',
     file: 'libs/shared/artifacts/src/writer.ts',
-    patch: [['if (faults.length) {', 'if (faults.length < 0) {']],
-    only: 'stop-long,kill,store-full',
+    patch: [
+      [
+        '      writing++\n',
+        '      writing++\n      if (!files.length) await store.putExclusive(`${place}/${manifestFile}`, \'{"files": []}\')\n',
+      ],
+      ['      if (await store.putExclusive(', '      await store.remove(`${place}/${manifestFile}`)\n      if (await store.putExclusive('],
+    ],
+    only: 'kill,store-full',
   },
   {
     name: 'the reaper',
@@ -76,19 +83,19 @@ const protections: Protection[] = [
       ["if mark ~= ARGV[1] then return 'lost:' .. mark end", ''],
       ['if (mark !== standing && mark !== ahead) await', 'if (mark === standing + ahead) await'],
     ],
-    only: 'flushall,redis-older,redis-empty',
+    only: 'flushall,redis-empty,reader-sleeps',
   },
   {
     name: 'the guard',
     file: 'libs/shared/runtime/src/leases.ts',
     patch: [['if (this.#isFresh()) return', 'return']],
-    only: 'stop-long,black-hole',
+    only: 'partition',
   },
   {
     name: 'the second look at the lease, after the connect',
     file: 'libs/shared/runtime/src/attempt-session.ts',
     patch: [['guard: () => a.lease.guard(),', 'guard: async () => undefined,']],
-    only: 'stop-long,black-hole',
+    only: 'partition',
   },
   {
     name: 'the lock’s second look, at the claim',

@@ -68,7 +68,16 @@ function clean(): History {
   return {
     runs: [
       run({ schedule: 'dump', slot: at(0) }),
-      run({ id: purge, task: 'pg.purge', operation: 'pg.purge:a', attempt: 2, fence: 9, cause: { kind: 'retry' }, result: { deleted: 2 } }),
+      run({
+        id: purge,
+        task: 'pg.purge',
+        operation: 'pg.purge:a',
+        attempt: 2,
+        fence: 9,
+        schedule: 'refresh-on-data',
+        cause: { kind: 'event', events: 1 },
+        result: { deleted: 2 },
+      }),
       run({
         id: skipped,
         state: 'skipped',
@@ -145,6 +154,7 @@ const wishes: Asked = {
   readers: ['reporting'],
   poison: [{ stream: 'dbops:events', entryId: '1-0', reason: 'no JSON' }],
   platformEvents: ['platform-1'],
+  triggered: [{ name: 'refresh-on-data', event: 'data_registered' }],
   faults: [],
 }
 
@@ -193,6 +203,8 @@ const planted: [what: string, rule: RegExp, plant: (h: History) => void][] = [
     },
   ],
   ['an event that nobody wrote', /was decided upon/, h => (h.inbox[0]!.event = episode)],
+  ['an event that was counted twice', /sets off the runs/, h => (h.runs[1]!.cause.events = 2)],
+  ['an event that set off nothing', /sets off the runs/, h => (h.runs[1]!.cause = { kind: 'retry' })],
   ['an entry that stays pending', /left pending/, h => (h.groups[0]!.pending = 1)],
   ['a reader that is behind', /left pending/, h => (h.groups[0]!.behind = true)],
   ['a failure that is still counted', /left pending/, h => h.failures.push({ consumer: 'a', entry: '3-0' })],
@@ -228,6 +240,7 @@ const planted: [what: string, rule: RegExp, plant: (h: History) => void][] = [
     h => {
       h.outbox.push({ ...h.outbox[3]!, id: episode, ord: 10 })
       h.readers['reporting']!.push(episode)
+      h.runs[1]!.cause.events = 2
     },
   ],
 ]

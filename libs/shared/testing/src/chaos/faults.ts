@@ -19,7 +19,7 @@ interface FaultKind {
   weight: number
   lasts: [from: number, to: number]
   /** Two of one group are never at the same time. */
-  alone?: 'ledger' | 'redis' | 'store' | 'sink'
+  alone?: 'ledger' | 'redis' | 'store' | 'sink' | 'reader'
   draw?(random: Random, names: Names): Partial<Fault>
   apply(fault: Fault, ground: Ground): Promise<Undo | void> | Undo | void
 }
@@ -56,6 +56,32 @@ const kinds = {
     apply(f, g) {
       way(g, f)?.freeze()
       return () => way(g, f)?.thaw()
+    },
+  },
+  // Loses one server after the other, and has the first back before the others: what it began on it would go on there, long after its lease.
+  partition: {
+    weight: 4,
+    lasts: [5_000, 8_000],
+    draw: (random, { processes }) => ({ who: random.oneOf(processes.filter(({ servers }) => servers.includes('target'))).name }),
+    async apply(f, g) {
+      const [target, ...others] = (['target', 'ledger', 'redis'] as const).map(server => named(g, f).proxy(server))
+      target?.freeze()
+      await sleep(1_500)
+      for (const each of others) each?.freeze()
+      return async () => {
+        target?.thaw()
+        await sleep(1_500)
+        for (const each of others) each?.thaw()
+      }
+    },
+  },
+  'reader-sleeps': {
+    weight: 2,
+    lasts: [2_000, 8_000],
+    alone: 'reader',
+    apply(_, g) {
+      g.reader.signal('SIGSTOP')
+      return () => g.reader.signal('SIGCONT')
     },
   },
   forget: { weight: 2, lasts: [0, 0], draw: someWay, apply: (f, g) => way(g, f)?.forget() },

@@ -30,6 +30,8 @@ export interface Ground {
   redis: { stop(how: 'orderly' | 'killed'): Promise<void>; start(file: 'its own' | 'none' | 'older'): Promise<void>; keep(): Promise<void> }
   /** The store that dumps go to, on a small file system of its own: what `fill` puts there takes all the room until `free`. */
   store: { fill(): Promise<void>; free(): Promise<void> }
+  /** The outside reader of dbops:events, which somebody else runs. */
+  reader: { signal(signal: 'SIGSTOP' | 'SIGCONT'): void }
   /** To the servers themselves, past every proxy. */
   redisClient: Redis
   /** What the webhook's receiver does from now on: takes a message, answers with an error, with too many requests, never, or breaks off after it took it. */

@@ -116,6 +116,7 @@ export async function startInstallation({ say }: { say: (line: string) => void }
     redisClient,
     store: disk,
     sink,
+    reader,
     poison,
     missing,
     notePoison: entry => void poison.push(entry),
@@ -249,6 +250,9 @@ function outsideReader(folder: string, redisUrl: string) {
   }
   const supervising = supervise()
   return {
+    signal(signal: 'SIGSTOP' | 'SIGCONT') {
+      if (child?.pid) process.kill(child.pid, signal)
+    },
     seen: () =>
       readdirSync(folder)
         .filter(name => name.endsWith('.json'))

@@ -81,6 +81,7 @@ export async function runChaos({ minutes, seed, every = 1_500, say = () => undef
       readers: ['reporting'],
       poison: at.poison,
       platformEvents: traffic.platformEvents,
+      triggered: [{ name: 'refresh-on-data', event: 'data_registered' }],
       faults: happened.map(fault => ({ at: new Date(begun.getTime() + fault.at), kind: fault.kind, what: describeFault(fault) })),
     }
     const history = await readHistory(await at.sources())

@@ -14,6 +14,8 @@ export interface Asked {
   poison: { stream: string; entryId: string; reason: string }[]
   /** Entries put into the platform's streams that ingest maps to events, by their own id. */
   platformEvents: string[]
+  /** Schedules that run for an event, in force throughout. */
+  triggered: { name: string; event: string }[]
   faults: { at: Date; kind: string; what: string }[]
 }
 

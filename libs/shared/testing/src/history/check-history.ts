@@ -184,6 +184,20 @@ export const rules: Rule[] = [
     },
   },
   {
+    // Duplicates of an event set off no second run, and are not counted twice into the one that is to come.
+    says: 'an event sets off the runs that wait for it once',
+    *find(h, asked) {
+      for (const { name, event } of asked.triggered) {
+        const of = h.runs.filter(run => run.schedule === name)
+        const counted = of.reduce((sum, run) => sum + (run.cause.kind === 'event' ? (run.cause.events ?? 0) : 0), 0)
+        const told = h.outbox.filter(row => row.event === event).length
+        // Of a run that was skipped, in a pause, nobody knows for how many it was.
+        if (counted > told || (counted < told && !of.some(run => run.state === 'skipped')))
+          yield { what: `${told} times ${event}, and ${name} ran for ${counted}`, evidence: of.map(run => run.cause) }
+      }
+    },
+  },
+  {
     says: 'nothing is left pending, and no reader is behind',
     *find(h) {
       for (const group of h.groups) {

@@ -18,7 +18,7 @@ export interface RunRow {
   slot: Date | null
   slotTo: Date | null
   slots: number
-  cause: { kind: string }
+  cause: { kind: string; events?: number }
   actor: string
   parent: string | null
   attempt: number
