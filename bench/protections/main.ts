@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { ChaosReport } from '@dbops/testing/chaos/run-chaos'
-import { say } from '../report.ts'
 
 const root = join(import.meta.dirname, '../..')
+const say = (line: string) => process.stderr.write(`${line}\n`)
 interface Protection {
   name: string
   file: string
