@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { recordFailure } from '@dbops/ledger/alerts'
+import { setAside } from '@dbops/ledger/dead-letters'
 import { publish } from '@dbops/ledger/outbox'
 import { type Birth, bear } from '@dbops/ledger/runs'
 import { anEvent } from '@dbops/testing/an-event'
@@ -160,6 +161,69 @@ test('an alert that is resolved already is refused with 4', async () => {
   expect([code, stderr]).toEqual([
     4,
     `dbops: alert ${id.slice(-8)} is resolved already\nhint: ./dbops alerts --state firing shows what is not\n`,
+  ])
+})
+
+test('a dead letter is listed, shown and let go out again, and both are said', async () => {
+  const event = heavyEvent()
+  await line.ledger.transaction(db => publish(db, [event]))
+  await setAside(line.ledger, { reader: 'cellar', entry: '1-0', reason: 'no such table', event: event.id, ce: JSON.stringify(event) })
+  const [{ id }] = (await dbops('dlq', '--reader', 'cellar', '--json')).records as [{ id: string }]
+  const shown = await dbops('dlq', 'show', id.slice(-8))
+  const asked = await dbops('dlq', 'replay', id.slice(-8))
+  const replayed = await dbops('dlq', 'replay', '--all', '--reader', 'cellar', '--yes')
+  const twice = await dbops('dlq', 'replay', id.slice(-8), '--yes')
+  const empty = await dbops('dlq', '--reader', 'cellar')
+  expect([shown.stdout, asked.stderr, replayed.stdout, twice.code, twice.stderr, empty.stdout]).toEqual([
+    expect.stringMatching(/^environment: prod\ndead letter [0-9a-f]{8} of cellar, entry 1-0, since .*\n {2}no such table\n {2}hint: mend /),
+    `dbops: not done without an answer: let dead letter ${id.slice(-8)} go out again (environment prod)\nhint: say --yes\n`,
+    'environment: prod\n1 of 1 goes out again; ./dbops dlq shows what is set aside once more\n',
+    4,
+    expect.stringMatching(/^dbops: dead letter [0-9a-f]{8} went out again .*, by .*\nhint: /),
+    'environment: prod\nnothing that was set aside waits; ./dbops dlq --all shows what went out again\n',
+  ])
+})
+
+test('what is no event cannot go out again, and --all passes it by', async () => {
+  await setAside(line.ledger, {
+    reader: 'attic',
+    entry: '2-0',
+    reason: 'its field "ce" is no JSON',
+    event: null,
+    ce: '{"password": "hunter22',
+  })
+  const [{ id, ce }] = (await dbops('dlq', '--reader', 'attic', '--json')).records as [{ id: string; ce: string }]
+  const one = await dbops('dlq', 'replay', id, '--yes')
+  const all = await dbops('dlq', 'replay', '--all', '--reader', 'attic', '--yes')
+  expect([ce, one.code, one.stderr, all.code, all.stdout]).toEqual([
+    expect.not.stringContaining('hunter22'),
+    4,
+    expect.stringMatching(/^dbops: dead letter [0-9a-f]{8} is no event, so it cannot go out again\nhint: /),
+    0,
+    'environment: prod\nnothing waits that could go out again\n',
+  ])
+})
+
+test('locks release wants a reason, leaves alone who is heard of, and says what it did', async () => {
+  const id = await born({ task: 'pg.vacuum', operation: 'pg.vacuum' })
+  await line.ledger.query(
+    `update runs set state = 'running', dispatched_at = now(), worker = 'pg-maintainer@elsewhere:1', fence = nextval('fences'), attempt = 1,
+       lease_until = now() + interval '1 hour' where id = $1`,
+    [id],
+  )
+  const silent = await dbops('locks', 'release', id, '--yes')
+  const fresh = await dbops('locks', 'release', id, '--reason', 'INC-12', '--yes')
+  const forced = await dbops('locks', 'release', id, '--reason', 'INC-12', '--force', '--yes')
+  const after = await dbops('locks', 'release', id, '--reason', 'INC-12', '--yes')
+  expect([silent.code, fresh.code, fresh.stderr, forced.code, forced.stdout, after.code]).toEqual([
+    2,
+    4,
+    expect.stringMatching(
+      /^dbops: run [0-9a-f]{8} is in the hands of pg-maintainer@elsewhere:1, whose lease is fresh\nhint: dbops cancel /,
+    ),
+    0,
+    expect.stringMatching(/was taken from pg-maintainer@elsewhere:1; it is failed, the outcome unknown\n/),
+    4,
   ])
 })
 

@@ -1,6 +1,6 @@
 // Commands of other services, from the stream dbops:commands: each is carried out once, in the transaction that answers it, and the answer goes out as an event.
 import { failureOf, Problem } from '@dbops/contract/failure'
-import { type Answer, recordSigned, type SignedVerb, signedOnce, signedVerbs } from '@dbops/ledger/commands'
+import { type Answer, recordSigned, type SignedVerb, signedOnce, signedVerbs, verbs } from '@dbops/ledger/commands'
 import { clockOf, isConnectionProblem, type Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
 import { openCommandKeys } from '@dbops/runtime/command-keys'
@@ -155,7 +155,7 @@ function parse(text: string): { verb: SignedVerb; body: Record<string, unknown> 
   const { verb, ...body } = parsed.data
   const known = signedVerbs.find(each => each === verb)
   if (known) return { verb: known, body }
-  if (['approve', 'reject', 'resolve', 'acknowledge'].includes(verb))
+  if (verbs.some(each => each === verb))
     throw new Problem(`to ${verb} is for a person`, {
       code: 'not_for_services',
       hint: `"dbops ${verb} --help"; a service may ${signedVerbs.join(', ')}`,

@@ -1,6 +1,8 @@
 // The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
 import type { Envelope } from '@dbops/contract/envelope'
+import { listDeadLetters, replay } from '@dbops/ledger/dead-letters'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { publish } from '@dbops/ledger/outbox'
 import { consume, deadLetters, stream } from '@dbops/runtime/bus'
 import { openLog } from '@dbops/runtime/log'
 import { openMetrics } from '@dbops/runtime/metrics'
@@ -104,6 +106,63 @@ test('a handler that fails for a while is tried again and takes effect once', as
   expect([await effects(), await redis.exists(deadLetters), await failuresCounted()]).toEqual([[sent.id], 0, 0])
 })
 
+test('what its handler never took is kept in the ledger with its reason, and goes out again for this reader alone', async () => {
+  let broken = true
+  const sent = event()
+  await ledger.transaction(db => publish(db, [sent]))
+  await ledger.query('update outbox set ord = 1, published_at = now()')
+  await addBeforeTheLastTry(sent)
+  read('a', async () => {
+    if (broken) throw new Error('no such table')
+  })
+  await acknowledged()
+  const [letter] = await listDeadLetters(ledger, { limit: 10 })
+  const before = await effects()
+  broken = false
+  const replayed = await ledger.transaction(db => replay(db, letter!.id, 'anna'))
+  const again = await ledger.transaction(db => replay(db, letter!.id, 'anna'))
+  const { rows } = await ledger.query('select id from outbox where ord is null')
+  // As the publisher does it, now that the row waits for it; and a second time, after a lost reply.
+  for (let i = 0; i < 2; i++) await add(sent)
+  await acknowledged()
+  expect([
+    letter!.reason,
+    letter!.event,
+    before,
+    replayed,
+    again,
+    rows,
+    await effects(),
+    await listDeadLetters(ledger, { limit: 10 }),
+  ]).toEqual(['its handler failed 10 times, last: no such table', sent.id, [], true, false, [{ id: sent.id }], [sent.id], []])
+})
+
+test('an event that the outbox has forgotten goes out again from what was kept of it', async () => {
+  const sent = event()
+  await addBeforeTheLastTry(sent)
+  read('a', async () => {
+    throw new Error('not today')
+  })
+  await acknowledged()
+  const [letter] = await listDeadLetters(ledger, { limit: 10 })
+  await ledger.transaction(db => replay(db, letter!.id, 'anna'))
+  const { rows } = await ledger.query<{ ce: unknown }>('select ce from outbox where ord is null')
+  expect(rows.map(({ ce }) => ce)).toEqual([JSON.parse(JSON.stringify(sent))])
+})
+
+test('what is no event is kept once, though its acknowledgement is lost, and cannot go out again', async () => {
+  const entry = await redis.xadd(stream, '*', 'ce', 'a\0b')
+  await redis.xgroup('CREATE', stream, 'g', '0')
+  for (let i = 0; i < 2; i++) {
+    await redis.xgroup('SETID', stream, 'g', '0')
+    read(`reader ${i}`)
+    await acknowledged()
+  }
+  const letters = await listDeadLetters(ledger, { limit: 10 })
+  const replayed = await ledger.transaction(db => replay(db, letters[0]!.id, 'anna'))
+  expect([letters.map(({ entry, ce }) => ({ entry, ce })), replayed]).toEqual([[{ entry, ce: 'a\ufffdb' }], false])
+})
+
 test('a Redis that goes away between an effect and its acknowledgement is no failure of the handler', async () => {
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
   const { promise: gone, resolve: go } = Promise.withResolvers<void>()
@@ -185,6 +244,9 @@ function read(name: string, also: () => Promise<void> = async () => undefined, c
   readers.push({ abort, done })
 }
 const add = (each: unknown) => redis.xadd(stream, '*', 'ce', JSON.stringify(each))
+/** Its handler has failed nine times, for minutes. */
+const addBeforeTheLastTry = async (each: unknown) =>
+  ledger.query(`insert into inbox_failures (consumer, entry, failures, error) values ('g', $1, 9, '{}')`, [await add(each)])
 const failuresCounted = async () => (await ledger.query('select from inbox_failures')).rows.length
 const handledAs = async (outcome: string) => {
   const counter = metrics.counter('dbops_events_handled_total', '', ['group', 'outcome'])
