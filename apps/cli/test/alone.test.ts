@@ -1,5 +1,8 @@
 // The commands where things are missing: no maintainer that would take a run, no scheduler, no ledger; and in `prod`.
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { recordFailure } from '@dbops/ledger/alerts'
 import { setAside } from '@dbops/ledger/dead-letters'
@@ -201,6 +204,33 @@ test('what is no event cannot go out again, and --all passes it by', async () =>
     expect.stringMatching(/^dbops: dead letter [0-9a-f]{8} is no event, so it cannot go out again\nhint: /),
     0,
     'environment: prod\nnothing waits that could go out again\n',
+  ])
+})
+
+test('config diff says what a configuration would change and changes nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cli-diff-'))
+  const file = join(folder, 'next.yaml')
+  writeFileSync(
+    file,
+    `
+environment: prod
+targets: { core: { engine: pg, url: "\${CORE_URL}", concurrency: { heavy: 3 } } }
+schedules:
+  nightly: { task: pg.vacuum, target: core, cron: "45 3 * * *", params: { tables: [core.users] } }
+  hourly: { task: pg.analyze, target: core, cron: "0 * * * *" }
+`,
+  )
+  await until('the plan stands', async () => (await line.ledger.query('select from schedules')).rowCount === 1)
+  const { code, stdout } = await dbops('config', 'diff', file, '--exit-code')
+  const { rows } = await line.ledger.query(`select name, spec ->> 'cron' as cron from schedules`)
+  rmSync(folder, { recursive: true })
+  const said = stdout.split('\n')
+  expect([code, said.slice(1, 3), said.slice(4, 6), said.slice(-4, -1), rows]).toEqual([
+    1,
+    ['~ schedule nightly on core', '    cron: 30 2 * * * → 45 3 * * *'],
+    ['+ schedule hourly on core', '    task: nothing → pg.analyze'],
+    [expect.stringMatching(/^~ target core/), expect.stringMatching(/^ {4}heavy: \d → 3/), '3 would change, 0 schedules stay as they are'],
+    [{ name: 'nightly', cron: '30 2 * * *' }],
   ])
 })
 

@@ -1,4 +1,4 @@
-// `config check`: right, wrong, and what a service could open where it runs.
+// `config check` and `config render`: right, wrong, what a service could open where it runs, and how it is understood.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,6 +45,33 @@ test('in JSON it is one object, with five slots of each schedule that is on', as
     errors: [],
     next: [{ schedule: 'vacuum', slots: [at, at, at, at, at] }],
   })
+})
+
+test('rendered, it has its defaults, where its secrets come from, and none of them', async () => {
+  const secrets = `
+ledger: { url: "postgres://dbops:canary-1@db:5432/ledger?sslmode=require" }
+redis: { url: "redis://:\${REDIS_PASSWORD:-canary-3}@cache:6379" }
+commands: { keys: { crm: canary-4-canary-4-canary-4-canary-4, erp: { env: ERP_KEY } } }
+alerts: { channels: { hook: { type: webhook, url: "https://chat.example/canary-5/\${TOKEN}", secret: { file: /run/secret } } }, routes: [] }
+`
+  const { code, stdout } = await dbops(['config', 'render', file('secret.yaml', right + secrets)])
+  expect([code, stdout.match(/canary-\d/g), stdout]).toEqual([0, null, expect.stringContaining('misfire: latest')])
+  for (const kept of [
+    'postgres://dbops:***@db:5432/ledger?sslmode=require',
+    'redis://:\${REDIS_PASSWORD:-***}@cache:6379',
+    'crm: "***"',
+    'env: ERP_KEY',
+    '***\${TOKEN}',
+    'file: /run/secret',
+    '\${CORE_URL}',
+  ])
+    expect(stdout).toContain(kept)
+})
+
+test('what is rendered says the same as the file', async () => {
+  const { stdout } = await dbops(['config', 'render', file('right.yaml', right)])
+  const again = await dbops(['config', 'render', file('again.yaml', stdout)])
+  expect([again.code, again.stdout.split('\n').slice(1)]).toEqual([0, stdout.split('\n').slice(1)])
 })
 
 test.each([

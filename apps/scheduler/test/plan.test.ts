@@ -4,10 +4,11 @@ import { listSchedules } from '@dbops/ledger/schedules'
 import { reportService } from '@dbops/ledger/services'
 import { readConfig } from '@dbops/runtime/config'
 import { openLog } from '@dbops/runtime/log'
+import { plan } from '@dbops/runtime/plan'
 import { tellerOf } from '@dbops/runtime/run-events'
 import { freshDatabase } from '@dbops/testing/database'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { apply, plan } from '../src/plan.ts'
+import { apply } from '../src/plan.ts'
 
 let database: Awaited<ReturnType<typeof freshDatabase>>
 let ledger: Ledger

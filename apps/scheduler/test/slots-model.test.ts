@@ -5,11 +5,11 @@ import { end } from '@dbops/ledger/runs'
 import { reconcile, saveTargets } from '@dbops/ledger/schedules'
 import { readConfig } from '@dbops/runtime/config'
 import { openLog } from '@dbops/runtime/log'
+import { plan } from '@dbops/runtime/plan'
 import { tellerOf } from '@dbops/runtime/run-events'
 import { freshDatabase } from '@dbops/testing/database'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { plan } from '../src/plan.ts'
 import { materialise } from '../src/tick.ts'
 
 let database: Awaited<ReturnType<typeof freshDatabase>>

@@ -4,10 +4,10 @@ import { dispatch, end } from '@dbops/ledger/runs'
 import { reconcile, saveTargets } from '@dbops/ledger/schedules'
 import { readConfig } from '@dbops/runtime/config'
 import { openLog } from '@dbops/runtime/log'
+import { plan } from '@dbops/runtime/plan'
 import { tellerOf } from '@dbops/runtime/run-events'
 import { freshDatabase } from '@dbops/testing/database'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { plan } from '../src/plan.ts'
 import { materialise } from '../src/tick.ts'
 
 let database: Awaited<ReturnType<typeof freshDatabase>>

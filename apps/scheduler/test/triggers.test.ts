@@ -6,11 +6,11 @@ import { reconcile, saveTargets } from '@dbops/ledger/schedules'
 import { listTriggers, recordEvent } from '@dbops/ledger/triggers'
 import { readConfig } from '@dbops/runtime/config'
 import { openLog } from '@dbops/runtime/log'
+import { plan } from '@dbops/runtime/plan'
 import { tellerOf } from '@dbops/runtime/run-events'
 import { freshDatabase } from '@dbops/testing/database'
 import { v7 as uuidv7 } from 'uuid'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { plan } from '../src/plan.ts'
 import { fire } from '../src/triggers.ts'
 
 let database: Awaited<ReturnType<typeof freshDatabase>>
