@@ -58,12 +58,12 @@ alerts: { channels: { hook: { type: webhook, url: "https://chat.example/canary-5
   expect([code, stdout.match(/canary-\d/g), stdout]).toEqual([0, null, expect.stringContaining('misfire: latest')])
   for (const kept of [
     'postgres://dbops:***@db:5432/ledger?sslmode=require',
-    'redis://:\${REDIS_PASSWORD:-***}@cache:6379',
+    'redis://:${REDIS_PASSWORD:-***}@cache:6379',
     'crm: "***"',
     'env: ERP_KEY',
-    '***\${TOKEN}',
+    '***${TOKEN}',
     'file: /run/secret',
-    '\${CORE_URL}',
+    '${CORE_URL}',
   ])
     expect(stdout).toContain(kept)
 })

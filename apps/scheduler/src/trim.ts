@@ -6,6 +6,7 @@ import { endOrphans, trimFindings } from '@dbops/ledger/findings'
 import { trimInbox } from '@dbops/ledger/inbox'
 import { hold } from '@dbops/ledger/leases'
 import { publish, trimOutbox } from '@dbops/ledger/outbox'
+import { sumUpRuns } from '@dbops/ledger/run-summaries'
 import { sweepServices } from '@dbops/ledger/services'
 import { stream } from '@dbops/runtime/bus'
 import { findingEvent } from '@dbops/runtime/finding-event'
@@ -23,6 +24,8 @@ const keepFindings = parseDuration('90d')
 
 /** Entries of dbops:commands, answered or not. */
 const keepSigned = parseDuration('1h')
+/** Runs, with their history and their lines; then they are summed up. A year and what an audit of it takes. */
+export const keepRuns = parseDuration('400d')
 /** A key that is used again after that is a new command. */
 const keepCommands = parseDuration('90d')
 
@@ -45,6 +48,7 @@ export function trimming(service: Service): void {
       while (await trimFindings(service.ledger, new Date(now.getTime() - keepFindings))) alive()
       while (await trimDeadLetters(service.ledger, new Date(now.getTime() - keepFindings))) alive()
       while (await trimCommands(service.ledger, new Date(now.getTime() - keepCommands))) alive()
+      while (await sumUpRuns(service.ledger, new Date(now.getTime() - keepRuns))) alive()
       await forgetTargets(service)
       await sweepServices(service.ledger)
     },

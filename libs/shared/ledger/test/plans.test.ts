@@ -9,6 +9,7 @@ import { rejectedWithin, setAsideEntries } from '../src/ingest.ts'
 import type { Queryable } from '../src/ledger.ts'
 import { appendLines, linesOf } from '../src/logs.ts'
 import { backlog, confirmBatch, eventsSince, isDue, recent, savePosition, tokens, trimOutbox, unmark, writeBatch } from '../src/outbox.ts'
+import { sumUpRuns } from '../src/run-summaries.ts'
 import * as runs from '../src/runs.ts'
 import { anyDue, dueSchedules, lastSuccesses } from '../src/schedules.ts'
 import { lastCounted, type StatementReading, saveStatements, topStatements, trimStatements, windowFacts } from '../src/statements.ts'
@@ -146,6 +147,7 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'windows of statements': db => windowFacts(db, { after: day(1), target: 't9', without: [] }),
   'trim statements': db => trimStatements(db, 't9', day(7)),
   'trim commands': db => trimCommands(db, day(90)),
+  'sum up runs': db => sumUpRuns(db, day(400)),
   'trim the inbox': db => trimInbox(db, day(30)),
 }
 

@@ -4,9 +4,9 @@ import { stringify } from 'yaml'
 import type { z } from 'zod'
 import type { Config } from './config.ts'
 import { childSchema, isSecret } from './config-schema.ts'
+import { mapVariables } from './config-variables.ts'
 
 const masked = '***'
-const reference = /\$\{([A-Za-z_][A-Za-z0-9_]{0,200})(:-[^}]{0,1000})?\}/g
 
 /** All that the file says and leaves unsaid, without a secret's value: `${NAME}`, `{ env }` and `{ file }` stay, what stands there in plain is `***`. */
 export function rendered({ file: _file, hash: _hash, lineOf: _lineOf, ...config }: Config): Record<string, unknown> {
@@ -22,25 +22,27 @@ function visit(value: unknown, schema: z.core.$ZodType | undefined): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, childSchema(schema, key, value))]))
 }
 
-/** Of a database's URL everything but the password (no parameter that is read holds a secret); of anything else the names of its variables. */
-function withoutValue(text: string): string {
-  const url = /^(postgres(?:ql)?|rediss?|bolt(?:\+ssc?)?|neo4j(?:\+ssc?)?):\/\/(.*)$/s.exec(text)
-  if (!url) return namesIn(text)
-  const [, scheme, rest] = url as unknown as [string, string, string]
-  const at = rest.lastIndexOf('@')
-  const [login, place] = at < 0 ? ['', rest] : [rest.slice(0, at), rest.slice(at + 1)]
-  const colon = login.search(/:(?!-)/)
-  const user = colon < 0 ? login : login.slice(0, colon)
-  const password = colon < 0 ? '' : `:${namesIn(login.slice(colon + 1))}`
-  return `${scheme}://${withoutDefaults(user)}${password}${at < 0 ? '' : '@'}${withoutDefaults(place)}`
+/** Of a database's URL all that helps at night: not its password, and of its parameters those alone that are read. Of anything else the names of its variables. */
+function withoutValue(template: string): string {
+  const names: string[] = []
+  // Each in the place of one sign, so that a colon in a default is none of the URL.
+  const text = mapVariables(template.replaceAll('\0', ''), (name, otherwise) => {
+    names.push(`\${${name}${otherwise === undefined ? '' : `:-${masked}`}}`)
+    return '\0'
+  })
+  let next = 0
+  return withoutPassword(text).replaceAll('\0', () => names[next++]!)
 }
 
-const withoutDefaults = (text: string) =>
-  text.replace(reference, (_, name: string, otherwise?: string) => `\${${name}${otherwise ? `:-${masked}` : ''}}`)
+const databaseUrl = /^((?:postgres(?:ql)?|rediss?|bolt(?:\+ssc?)?|neo4j(?:\+ssc?)?):\/\/)(?:(.*)@)?([^?#]*)(.*)$/is
 
-/** The variables in a text, with `***` for all that stands between them. */
-function namesIn(text: string): string {
-  const parts = [...text.matchAll(reference)]
-  const between = text.split(/\$\{[A-Za-z_][A-Za-z0-9_]{0,200}(?::-[^}]{0,1000})?\}/)
-  return between.map((plain, i) => (plain ? masked : '') + (parts[i] ? withoutDefaults(parts[i][0]) : '')).join('')
+function withoutPassword(text: string): string {
+  const url = databaseUrl.exec(text)
+  if (!url) return hidden(text)
+  const [, scheme, login, place, rest] = url as unknown as [string, string, string | undefined, string, string]
+  const parameters = rest.replace(/[^?&]+/g, one => (/^(sslmode|host)=[\w\0./,-]*$/.test(one) ? one : hidden(one)))
+  return `${scheme}${login === undefined ? '' : `${login.replace(/:.*/s, password => `:${hidden(password.slice(1))}`)}@`}${place}${parameters}`
 }
+
+/** `***` in place of all that is no variable. */
+const hidden = (text: string) => text.replace(/[^\0]+/g, masked)

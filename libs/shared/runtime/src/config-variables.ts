@@ -8,15 +8,17 @@ export type Environment = Record<string, string | undefined>
 // Names and defaults are bounded, so that a hostile text costs no more than its length.
 const variable = /\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]{0,200})(?::-([^}]{0,1000}))?\}|(\$\{)/g
 
+/** The text with `of` in place of each of its variables, and `${` in place of `$${`. */
+export const mapVariables = (text: string, of: (name: string, otherwise: string | undefined) => string): string =>
+  text.replace(variable, (whole, plain?: string, name?: string, otherwise?: string) => plain ?? (name ? of(name, otherwise) : whole))
+
 /**
  * The text with its variables filled in. A variable that is not set, or set to nothing, takes its default; `missing` names those that have none
  * (an empty password or URL is never what was meant).
  */
 export function expand(text: string, env: Environment): { text: string; missing: string[] } {
   const missing: string[] = []
-  const filled = text.replace(variable, (whole, plain?: string, name?: string, otherwise?: string) => {
-    if (plain) return plain
-    if (!name) return whole
+  const filled = mapVariables(text, (name, otherwise) => {
     const value = env[name] || otherwise
     if (value === undefined) missing.push(name)
     return value ?? ''

@@ -1,0 +1,38 @@
+// Runs that ended long ago, summed up by day, and with them what happened to each and its lines.
+import type { Queryable } from './ledger.ts'
+
+// The ids of runs begin with the time of their birth, so the oldest are found by the key. What others still stand on stays: a run with a listed backup, the newest
+// success of an operation, and a run that was repeated or put back by one that stays.
+const sumUp = `
+  with due as (
+    select r.id from runs r
+    where r.id < $1 and r.finished_at < $2 and r.state in ('succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped')
+      and not exists (select from artifacts a where a.run = r.id)
+      and not exists (select from runs c where c.parent = r.id)
+      and (r.state <> 'succeeded' or exists (
+        select from runs n where n.state = 'succeeded' and n.operation = r.operation and n.target is not distinct from r.target and n.finished_at > r.finished_at))
+    order by r.id limit $3 for update skip locked
+  ), summed as (
+    insert into run_summaries as s (day, task, target, operation, schedule, mode, state, runs, slots, attempts, busy_ms, longest_ms)
+    select (coalesce(slot, queued_at) at time zone 'UTC')::date, task, coalesce(target, ''), operation, coalesce(schedule, ''), mode, state,
+           count(*), coalesce(sum(slots) filter (where slot is not null), 0), sum(attempt), coalesce(sum(ms), 0), coalesce(max(ms), 0)
+    from (select r.*, (extract(epoch from finished_at - started_at) * 1000)::bigint as ms from runs r where id in (select id from due)) old
+    group by 1, 2, 3, 4, 5, 6, 7
+    on conflict (day, task, target, operation, schedule, mode, state) do update set
+      runs = s.runs + excluded.runs, slots = s.slots + excluded.slots, attempts = s.attempts + excluded.attempts,
+      busy_ms = s.busy_ms + excluded.busy_ms, longest_ms = greatest(s.longest_ms, excluded.longest_ms)
+  ), without_history as (delete from history where run in (select id from due)
+  ), without_lines as (delete from run_logs where run in (select id from due)
+  ), without_holds as (delete from artifact_holds where run in (select id from due)
+  )
+  delete from runs where id in (select id from due)`
+
+/** Sums up at most `limit` runs that ended before `before`, in one statement: killed in it, nothing is counted and nothing gone. Returns how many; 0: none is left. */
+export const sumUpRuns = async (db: Queryable, before: Date, limit = 500): Promise<number> =>
+  (await db.query(sumUp, [idsBefore(before), before, limit])).rowCount ?? 0
+
+/** The lowest uuid of version 7 of that moment. */
+function idsBefore(at: Date): string {
+  const ms = Math.max(0, at.getTime()).toString(16).padStart(12, '0')
+  return `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-000000000000`
+}
