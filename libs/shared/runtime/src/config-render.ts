@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import type { Config } from './config.ts'
 import { childSchema, isSecret } from './config-schema.ts'
 import { mapVariables } from './config-variables.ts'
+import { redact } from './redact.ts'
 
 const masked = '***'
 
@@ -17,6 +18,7 @@ export const asYaml = (value: unknown): string => stringify(value, { lineWidth: 
 
 function visit(value: unknown, schema: z.core.$ZodType | undefined): unknown {
   if (isSecret(schema)) return typeof value === 'string' ? withoutValue(value) : value
+  if (typeof value === 'string') return redact(value)
   if (Array.isArray(value)) return value.map((item, index) => visit(item, childSchema(schema, index, value)))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, childSchema(schema, key, value))]))
