@@ -1,8 +1,12 @@
 // Everything that must be right: configuration, ledger, services and what hinders them, targets as their maintainers found them, stores, events.
+
 import { openStore } from '@dbops/artifacts/open-store'
 import { demandSpace } from '@dbops/artifacts/space'
 import { formatDuration } from '@dbops/contract/duration'
 import { failureOf } from '@dbops/contract/failure'
+import { firingBySeverity } from '@dbops/ledger/alerts'
+import { deadLettersByReader } from '@dbops/ledger/dead-letters'
+import { countOpen } from '@dbops/ledger/findings'
 import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
 import { peopleOf } from '@dbops/ledger/people'
@@ -14,6 +18,7 @@ import type { Context } from './command.ts'
 import type { Connection } from './connect.ts'
 import { exits } from './exits.ts'
 import { findHome, runningUp } from './home.ts'
+import { many } from './print.ts'
 import { isSilent, listWorkers } from './workers.ts'
 
 export async function doctor(c: Context): Promise<number> {
@@ -29,6 +34,7 @@ export async function doctor(c: Context): Promise<number> {
       ...(await foundOnTargets(ledger)),
       ...(await stores(config)),
       ...(await events(ledger)),
+      ...(await standing(ledger)),
     )
   } catch (error) {
     const { message, hint } = failureOf(error)
@@ -130,6 +136,7 @@ async function stores(config: Config | undefined): Promise<Check[]> {
 
 async function events(ledger: Ledger): Promise<Check[]> {
   const [{ due, oldest }, readers, now] = [await backlog(ledger), await positions(ledger), await ledger.now()]
+  const setAside = await deadLettersByReader(ledger)
   const age = oldest ? now.getTime() - oldest.getTime() : 0
   const slow = readers.filter(({ behind }) => behind > 1_000)
   return [
@@ -144,5 +151,26 @@ async function events(ledger: Ledger): Promise<Check[]> {
     ...slow.map(({ reader, behind }) =>
       bad('warning', 'events', `reader ${reader} is ${behind} events behind`, 'is it running? Its entries are kept until its maxLag'),
     ),
+    ...setAside.map(({ reader, waiting }) =>
+      bad(
+        'warning',
+        'events',
+        `${many(waiting, 'dead letter')} of ${reader} ${waiting === 1 ? 'waits' : 'wait'} for somebody to look at ${waiting === 1 ? 'it' : 'them'}`,
+        `./dbops dlq --reader ${reader}`,
+      ),
+    ),
+  ]
+}
+
+/** What is known already, and goes on: it is looked after there, and no fault of the installation. */
+async function standing(ledger: Ledger): Promise<Check[]> {
+  const [open, firing] = [await countOpen(ledger), await firingBySeverity(ledger)]
+  const total = firing.reduce((sum, { firing }) => sum + firing, 0)
+  const bySeverity = firing.map(({ severity, firing }) => `${firing} ${severity}`).join(', ')
+  return [
+    open ? bad('warning', 'findings', `${many(open, 'finding')} open`, './dbops findings') : ok('findings', 'none is open'),
+    total
+      ? bad('warning', 'alerts', `${many(total, 'alert')} firing: ${bySeverity}`, './dbops alerts --state firing')
+      : ok('alerts', 'none is firing'),
   ]
 }

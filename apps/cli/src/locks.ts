@@ -1,7 +1,9 @@
 // The waits for locks of the last reading of pg.locks as a tree: at its root whoever holds up all below.
 import { formatDuration } from '@dbops/contract/duration'
 import { listReadings, type ReadingRow } from '@dbops/ledger/probes'
+import { listTargets } from '@dbops/ledger/schedules'
 import type { Context } from './command.ts'
+import { Failed } from './fail.ts'
 import { past } from './moment.ts'
 import { ago, cut, type Print } from './print.ts'
 import { room } from './runs/start-run.ts'
@@ -38,7 +40,15 @@ interface Tree {
 export async function locks({ options, print, connect }: Context): Promise<void> {
   const target = options['target'] as string | undefined
   const { ledger, environment } = await connect()
-  if (target !== undefined) await mustBeTarget(ledger, target)
+  if (target !== undefined) {
+    await mustBeTarget(ledger, target)
+    const { engine } = (await listTargets(ledger)).find(({ name }) => name === target)!
+    if (engine !== 'pg')
+      throw new Failed('wrong', `${target} is of engine ${engine}, where nobody waits for a lock: ${probe} looks at PostgreSQL`, {
+        code: 'bad_target',
+        hint: 'what our own runs wait for: ./dbops runs --state queued',
+      })
+  }
   const now = await ledger.now()
   const readings = (await listReadings(ledger)).filter(one => one.probe === probe && (target === undefined || one.target === target))
   print.environment(environment)

@@ -1,5 +1,5 @@
 // Makes one program of the files in commands/: words, options, help with examples, and errors in our own words.
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { programVersion } from '@dbops/ledger/program-version'
 import { Command as Commander, type CommanderError, InvalidArgumentError, Option } from 'commander'
 import { type Command, type CommonOptions, type Context, commonOptions, type OptionDeclaration } from './command.ts'
@@ -14,7 +14,9 @@ const name = './dbops'
 export async function runProgram(given: string[]): Promise<number> {
   let exit = 0
   // `help runs show` is what `runs show --help` is.
-  const argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given
+  const asked = given[0] === 'help' ? [...given.slice(1), '--help'] : given
+  // `dlq list` is what `dlq` is: of a noun the word alone lists.
+  const argv = asked[1] === 'list' && existsSync(new URL(`${asked[0]}.ts`, folder)) ? asked.toSpliced(1, 1) : asked
   const program = new Commander(name.slice(2))
     .usage('COMMAND [options]')
     .description('Database operations that prove their effect: PostgreSQL, Neo4j, Redis.')

@@ -1,5 +1,6 @@
 // The whole at a glance, from the ledger alone: who works, what is looked after, what waits, how far the readers of the events are, what comes.
 import { firingBySeverity } from '@dbops/ledger/alerts'
+import { deadLettersByReader } from '@dbops/ledger/dead-letters'
 import { countOpen } from '@dbops/ledger/findings'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
@@ -10,7 +11,7 @@ import { listSchedules, listTargets } from '@dbops/ledger/schedules'
 import type { Context } from './command.ts'
 import { Failed } from './fail.ts'
 import { away, clock, past } from './moment.ts'
-import { ago, type Colour, type Print } from './print.ts'
+import { ago, type Colour, many, type Print } from './print.ts'
 import { figures } from './reading-words.ts'
 import { pauseOf } from './schedules.ts'
 import { listWorkers, readyColour, readyWords, type Worker, withoutGhosts } from './workers.ts'
@@ -39,7 +40,14 @@ async function once({ print, connect }: Context): Promise<void> {
     services: withoutGhosts(await listWorkers(ledger, config)),
     targets: await targets(ledger, now),
     queues: await queues(ledger),
-    streams: [{ name: 'dbops:events', outbox: await backlog(ledger), readers: await positions(ledger) }],
+    streams: [
+      {
+        name: 'dbops:events',
+        outbox: await backlog(ledger),
+        readers: await positions(ledger),
+        deadLetters: await deadLettersByReader(ledger),
+      },
+    ],
     next: await next(ledger),
   }
   print.record(whole)
@@ -94,7 +102,13 @@ interface Whole {
   services: Worker[]
   targets: TargetStatus[]
   queues: Awaited<ReturnType<typeof queues>>
-  streams: { name: string; outbox: { due: number; oldest: Date | null }; readers: { reader: string; behind: number; copiedAt: Date }[] }[]
+  streams: {
+    name: string
+    outbox: { due: number; oldest: Date | null }
+    readers: { reader: string; behind: number; copiedAt: Date }[]
+    /** Set aside, and not gone out again. */
+    deadLetters: { reader: string; waiting: number }[]
+  }[]
   next: Awaited<ReturnType<typeof next>>
 }
 
@@ -144,12 +158,14 @@ async function tell(print: Print, ledger: Ledger, { services, targets, queues, s
     'nothing waits and nothing runs',
   )
   title('events')
-  for (const { name, outbox, readers } of streams) {
+  for (const { name, outbox, readers, deadLetters } of streams) {
     const { due, oldest } = outbox
     const waits = due ? `${due} not in the stream yet, the oldest told ${ago(oldest!, now)} ago` : 'all told events are in the stream'
     print.line(print.colour(due && now.getTime() - oldest!.getTime() > 60_000 ? 'yellow' : 'dim', `${name}: ${waits}`))
     for (const { reader, behind, copiedAt } of readers)
       print.line(`${reader}: ${behind ? `${behind} behind` : 'has read all'}, seen ${ago(copiedAt, now)} ago`)
+    for (const { reader, waiting } of deadLetters)
+      print.line(print.colour('yellow', `${reader}: ${many(waiting, 'dead letter')} set aside: ./dbops dlq --reader ${reader}`))
   }
   const [firing, open] = [await firingBySeverity(ledger), await countOpen(ledger)]
   if (open) {

@@ -187,6 +187,25 @@ test('a dead letter is listed, shown and let go out again, and both are said', a
   ])
 })
 
+test('status and doctor say that dead letters wait, and the word for the list may stand there', async () => {
+  const event = heavyEvent()
+  await setAside(line.ledger, { reader: 'loft', entry: '3-0', reason: 'no such table', event: event.id, ce: JSON.stringify(event) })
+  const [status, doctor, list] = [await dbops('status'), await dbops('doctor'), await dbops('dlq', 'list', '--reader', 'loft', '--json')]
+  await dbops('dlq', 'replay', '--all', '--reader', 'loft', '--yes')
+  expect([status.stdout, doctor.stdout, list.records.length]).toEqual([
+    expect.stringContaining('loft: 1 dead letter set aside: ./dbops dlq --reader loft\n'),
+    expect.stringMatching(/warning {2}1 dead letter of loft waits for somebody to look at it\n +hint: \.\/dbops dlq --reader loft\n/),
+    1,
+  ])
+})
+
+test('locks of a target that is no PostgreSQL are refused with the reason', async () => {
+  await line.ledger.query(`insert into targets (name, engine, heavy, light) values ('cache', 'redis', 2, 4)`)
+  const { code, stderr } = await dbops('locks', '--target', 'cache')
+  await line.ledger.query(`delete from targets where name = 'cache'`)
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/^dbops: cache is of engine redis, .*\nhint: /)])
+})
+
 test('what is no event cannot go out again, and --all passes it by', async () => {
   await setAside(line.ledger, {
     reader: 'attic',

@@ -31,6 +31,10 @@ const newest = `
 export const listDeadLetters = async (db: Queryable, { reader, all = false, limit }: { reader?: string; all?: boolean; limit: number }) =>
   (await db.query<DeadLetter>(newest, [reader ?? null, limit, all])).rows
 
+const waiting = `select reader, count(*)::int as waiting from dead_letters where replayed_at is null group by reader order by reader`
+/** How many of each reader nobody has let go out again. */
+export const deadLettersByReader = async (db: Queryable) => (await db.query<{ reader: string; waiting: number }>(waiting)).rows
+
 const byTail = `select ${columns} from dead_letters where right(id::text, 8) = right($1, 8) and id::text like '%' || $1 limit 2`
 /** At most two whose id ends in `tail`, of 8 characters or more. */
 export const findDeadLetters = async (db: Queryable, tail: string): Promise<DeadLetter[]> =>

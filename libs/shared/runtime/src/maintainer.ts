@@ -63,7 +63,9 @@ export async function maintain<Verbs>(service: Service, m: Maintainer<Verbs>): P
     }
   }
 
-  const sizes = laneSizes(service)
+  // A lane without tasks would only say that it is there.
+  const mine = new Set([...tasks.values()].map(({ lane }) => lane))
+  const sizes = new Map([...laneSizes(service)].filter(([lane]) => mine.has(lane)))
   const workers = [...sizes].map(([lane, size]) => {
     const queue = queueName(m.driver.engine, lane)
     const taker = takeOffers(queue, service.redis('blocking'), size, take)
