@@ -50,6 +50,17 @@ const folders = { ledger: 'ledger', redis: 'redis', samplePg: 'sample-postgres',
 /** As on the platform: what statements cost is counted. */
 const platformSettings = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track': 'all' }
 
+/** The ledger is looked after by the sample's plan, and has what that plan means (`pg.settings`). */
+const ledgerSettings = {
+  autovacuum_vacuum_scale_factor: '0.1',
+  autovacuum_analyze_scale_factor: '0.05',
+  log_min_duration_statement: '1000',
+  'pg_stat_statements.track': 'all',
+  'auto_explain.log_min_duration': '3000',
+  'auto_explain.log_analyze': 'on',
+  'auto_explain.log_format': 'json',
+}
+
 /** How long the second store of the sample stays away, milliseconds. */
 const storeAway = 60_000
 
@@ -87,7 +98,7 @@ export async function startServers(place: Place): Promise<Servers> {
   try {
     // One after the other: what is missing is installed on the way, and apt has one lock.
     const ledger = await keep('ledger', 'PostgreSQL', place.ledgerUrl, (common, port) =>
-      startPostgres({ ...common, dataDir: join(home, folders.ledger), port }),
+      startPostgres({ ...common, dataDir: join(home, folders.ledger), port, settings: ledgerSettings }),
     )
     const redisUrl = await keep('redis', 'operations Redis', place.redisUrl, (common, port) =>
       startRedis({ ...common, dir: join(home, folders.redis), port, settings: { maxmemoryPolicy: 'noeviction', appendonly: true } }),

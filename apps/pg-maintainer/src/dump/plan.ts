@@ -26,9 +26,11 @@ const sizeOf = `SELECT coalesce(sum(pg_table_size(oid)), 0)::float8 AS bytes FRO
 
 /** Refused: `table_missing`, `not_a_table`, `parents_missing`, `privilege_missing`, `row_security`. */
 export async function planDump(pg: Statements, { data, parents }: Pick<Dump, 'data' | 'parents'>): Promise<DumpPlan> {
-  const asked = new Set((await findRelations(pg, data, ['r', 'p'])).map(({ oid }) => oid))
+  const asked = data === 'all' ? undefined : new Set((await findRelations(pg, data, ['r', 'p'])).map(({ oid }) => oid))
   const catalogue = await readCatalogue(pg)
-  const listedTables = catalogue.tables.filter(({ oid }) => asked.has(oid))
+  const listedTables = catalogue.tables.filter(({ oid, kind, extension }) =>
+    asked ? asked.has(oid) : ['r', 'p'].includes(kind) && !extension,
+  )
   refuseExtensions(listedTables)
   const closure = closureOf(listedTables, catalogue.tables, catalogue.foreignKeys)
   if (parents === 'refuse') refuseParents(closure)

@@ -92,7 +92,7 @@ function namedTables({ purges, dumps }: Look<unknown>['entries']): Map<string, s
     named.set(name, [...(named.get(name) ?? []), by])
   }
   for (const [name, { table }] of Object.entries(purges)) add(table, `purges.${name}`)
-  for (const [name, { data }] of Object.entries(dumps)) for (const table of data) add(table, `dumps.${name}`)
+  for (const [name, { data }] of Object.entries(dumps)) for (const table of data === 'all' ? [] : data) add(table, `dumps.${name}`)
   return named
 }
 

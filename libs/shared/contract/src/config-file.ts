@@ -99,7 +99,10 @@ export type Blackout = z.infer<typeof blackout>
 export const dump = z.strictObject({
   target: name,
   schema: z.enum(['all']).default('all').describe('whose definitions are dumped: all schemas'),
-  data: z.array(table).min(1).meta({ 'x-hint': 'write data: [schema.table, …]' }).describe('the tables whose rows are dumped'),
+  data: z
+    .union([z.literal('all'), z.array(table).min(1)])
+    .meta({ 'x-hint': 'write data: [schema.table, …], or data: all' })
+    .describe('the tables whose rows are dumped; all: of every table that is there when the dump begins'),
   parents: z
     .enum(['refuse', 'include'])
     .default('refuse')

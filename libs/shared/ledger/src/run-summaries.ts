@@ -1,12 +1,13 @@
 // Runs that ended long ago, summed up by day, and with them what happened to each and its lines.
 import type { Queryable } from './ledger.ts'
+import { idBefore } from './runs.ts'
 
 // The ids of runs begin with the time of their birth, so the oldest are found by the key. What others still stand on stays: a run with a listed backup, the newest
 // success of an operation, and a run that was repeated or put back by one that stays.
 const sumUp = `
   with due as (
     select r.id from runs r
-    where r.id < $1 and r.finished_at < $2 and r.state in ('succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped')
+    where r.id < $1::uuid and r.finished_at < $2 and r.state in ('succeeded', 'failed', 'cancelled', 'timed_out', 'refused', 'skipped')
       and not exists (select from artifacts a where a.run = r.id)
       and not exists (select from runs c where c.parent = r.id)
       and (r.state <> 'succeeded' or exists (
@@ -29,10 +30,4 @@ const sumUp = `
 
 /** Sums up at most `limit` runs that ended before `before`, in one statement: killed in it, nothing is counted and nothing gone. Returns how many; 0: none is left. */
 export const sumUpRuns = async (db: Queryable, before: Date, limit = 500): Promise<number> =>
-  (await db.query(sumUp, [idsBefore(before), before, limit])).rowCount ?? 0
-
-/** The lowest uuid of version 7 of that moment. */
-function idsBefore(at: Date): string {
-  const ms = Math.max(0, at.getTime()).toString(16).padStart(12, '0')
-  return `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-000000000000`
-}
+  (await db.query(sumUp, [idBefore(before), before, limit])).rowCount ?? 0

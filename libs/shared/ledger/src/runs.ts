@@ -819,7 +819,7 @@ export const list = async (db: Queryable, f: Filter): Promise<Run[]> => {
 }
 
 /** An id smaller than any that was made at `at` or later: the index then ends the search. An hour for clocks that disagree. */
-const idBefore = (at: Date) =>
+export const idBefore = (at: Date) =>
   Math.max(0, at.getTime() - 3_600_000)
     .toString(16)
     .padStart(12, '0')

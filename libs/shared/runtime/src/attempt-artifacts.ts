@@ -11,6 +11,7 @@ import { fenceOf } from '@dbops/ledger/runs'
 import { v7 as uuidv7 } from 'uuid'
 import { type Attempt, superseded, untilLedger } from './attempt.ts'
 import type { RunLog } from './run-log.ts'
+import { sealedRow } from './sealed-row.ts'
 
 export interface Adopted {
   manifest: Manifest
@@ -57,25 +58,6 @@ export async function seal<V>(
   if ((await writer.seal(manifest)) === 'taken') throw superseded()
   return sealedRow(await a.store(), writer.place, manifest)
 }
-
-const sealedRow = (store: Store, place: string, m: Manifest): Sealed => ({
-  id: m.id,
-  run: m.run,
-  fence: m.fence,
-  environment: m.environment,
-  engine: m.engine,
-  target: m.target,
-  kind: m.kind,
-  name: m.name,
-  operation: m.operation,
-  store: store.name,
-  place,
-  location: `${store.location}/${place}`,
-  bytes: m.files.reduce((sum, file) => sum + file.bytes, 0),
-  files: m.files.length,
-  createdAt: new Date(m.finishedAt),
-  manifest: m,
-})
 
 /** The whole and verified backup that an earlier attempt of this run sealed before it died. */
 export async function adoptEarlier<V>(a: Attempt<V>, log: RunLog): Promise<Adopted | undefined> {
