@@ -49,12 +49,9 @@ export async function diffConfig({ args, options, print, connect }: Context): Pr
   for (const change of changes) print.record(change)
   print.environment(environment, `${config.file} beside what stands in the ledger`)
   for (const change of changes) tell(print, change, now)
-  const stays = many(
-    wanted.length - schedules.filter(({ next, change }) => change !== 'removed' && change !== 'disabled' && next).length,
-    'schedule',
-  )
-  print.line(changes.length ? `${many(changes.length, 'change')}; as they are: ${stays}` : `nothing would change; as they are: ${stays}`)
-  const gone = schedules.filter(({ change }) => change === 'removed' || change === 'disabled').length
+  const gone = schedules.filter(isGone).length
+  const stays = wanted.length - (schedules.length - gone)
+  print.line(`${changes.length ? many(changes.length, 'change') : 'nothing would change'}; ${many(stays, 'schedule')} as before`)
   const enabled = standing.filter(row => row.enabled).length
   if (isMassDisable(gone, enabled))
     print.line(
@@ -66,6 +63,8 @@ export async function diffConfig({ args, options, print, connect }: Context): Pr
     )
   return changes.length && options['exitCode'] ? exits.failed : exits.done
 }
+
+const isGone = ({ change }: Change) => change === 'disabled' || change === 'removed'
 
 function configOf({ config, up }: Connection, file: string | undefined): Config {
   const found = file === undefined ? config : readConfig(file, { env: { DBOPS_HOME: homeOfUp(), ...process.env, ...up?.variables } })
@@ -170,7 +169,8 @@ const marks: Record<Change['change'], [string, Colour]> = {
   removed: ['-', 'red'],
 }
 
-function tell(print: Print, { kind, name, target, change, differs, next }: Change, now: Date): void {
+function tell(print: Print, one: Change, now: Date): void {
+  const { kind, name, target, change, differs, next } = one
   const [mark, colour] = marks[change]
   print.line(`${print.colour(colour, mark)} ${kind} ${print.colour('bold', name)}${target === null ? '' : ` on ${target}`}  ${change}`)
   for (const { at, before, after } of differs)
@@ -179,7 +179,7 @@ function tell(print: Print, { kind, name, target, change, differs, next }: Chang
     print.line(
       print.colour(
         'dim',
-        `    due next: ${next.before ? `${clock(next.before, now)} → ` : ''}${next.after ? clock(next.after, now) : 'no more'}`,
+        `    due next: ${next.before ? `${clock(next.before, now)} → ` : ''}${next.after ? clock(next.after, now) : isGone(one) ? 'no more' : 'not by time'}`,
       ),
     )
 }

@@ -7,7 +7,7 @@ export const command = defineCommand({
   arguments: { '[file]': 'the configuration; --config, or that of the running up, when left out' },
   options: { '--exit-code': 'ends with 1 where something would change' },
   examples: [
-    ['./dbops config diff my.yaml', 'schedules and targets: added, changed, disabled; with the next slots before and after'],
+    ['./dbops config diff my.yaml', 'schedules and targets that come, go or change, with the next slot before and after'],
     ['./dbops config diff my.yaml --exit-code', 'for a pipeline that asks a person before it goes on'],
   ],
   run: async c => (await import('../diff-config.ts')).diffConfig(c),

@@ -99,6 +99,9 @@ const disable = `update schedules set enabled = false where name = $1 and target
 const forgetTriggers = `
   delete from triggers t where not exists (select 1 from schedules s where s.name = t.schedule and s.target = t.target and s.enabled and s.spec ->> 'event' = t.event)`
 
+/** Whether so many schedules that would be disabled look like the wrong file or the wrong ledger: more than one, and more than half of those that stand. */
+export const isMassDisable = (gone: number, standing: number): boolean => gone > 1 && gone * 2 > standing
+
 export interface Reconciled {
   added: string[]
   changed: string[]
@@ -120,7 +123,7 @@ export async function reconcile(
   const kept = new Set(wanted.map(key))
   const gone = rows.filter(row => row.enabled && !kept.has(key(row)))
   const standing = rows.filter(row => row.enabled).length
-  if (gone.length > 1 && gone.length * 2 > standing && !allowMass)
+  if (isMassDisable(gone.length, standing) && !allowMass)
     throw new Refused(`the configuration would disable ${gone.length} of ${standing} schedules`, {
       code: 'mass_disable',
       hint: 'is it the right file, and the right ledger? If that is meant, start the scheduler once with --allow-mass-disable: ./dbops up --allow-mass-disable',
