@@ -19,7 +19,7 @@ interface FaultKind {
   weight: number
   lasts: [from: number, to: number]
   /** Two of one group are never at the same time. */
-  alone?: 'ledger' | 'redis' | 'store' | 'sink' | 'reader'
+  alone?: 'ledger' | 'redis' | 'store' | 'sink' | 'reader' | 'partition'
   draw?(random: Random, names: Names): Partial<Fault>
   apply(fault: Fault, ground: Ground): Promise<Undo | void> | Undo | void
 }
@@ -62,6 +62,7 @@ const kinds = {
   partition: {
     weight: 4,
     lasts: [5_000, 8_000],
+    alone: 'partition', // somebody must be there to take over
     draw: (random, { processes }) => ({ who: random.oneOf(processes.filter(({ servers }) => servers.includes('target'))).name }),
     async apply(f, g) {
       const [target, ...others] = (['target', 'ledger', 'redis'] as const).map(server => named(g, f).proxy(server))
