@@ -20,9 +20,7 @@ export interface NextSlots {
 
 export async function checkConfigFile({ args, options, print }: Context): Promise<number> {
   const file = (args[0] as string | undefined) ?? options.config ?? join(root, 'config/sample.yaml')
-  const app = options['resolve'] as string | undefined
-  if (app !== undefined && !isApp(app))
-    throw new Failed('wrong', `"${app}" is no service`, { hint: nearMiss(app, apps) ?? `services: ${apps.join(', ')}` })
+  const app = appNamed(options['resolve'])
   // `up` sets it to this; a plan of the sample's kind keeps its stores there.
   const env = { DBOPS_HOME: homeOfUp(), ...process.env }
   const { config, errors: found } = checkConfig(file, { env })
@@ -46,6 +44,12 @@ export async function checkConfigFile({ args, options, print }: Context): Promis
   return exits.done
 }
 
+/** Fails with exit 2 for what is no service. */
+export function appNamed(given: unknown): App | undefined {
+  const app = given as string | undefined
+  if (app === undefined || isApp(app)) return app
+  throw new Failed('wrong', `"${app}" is no service`, { hint: nearMiss(app, apps) ?? `services: ${apps.join(', ')}` })
+}
 const isApp = (word: string): word is App => (apps as readonly string[]).includes(word)
 
 const nextSlots = (config: Config, now: Date): NextSlots[] =>

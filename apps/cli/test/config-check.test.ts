@@ -68,6 +68,23 @@ alerts: { channels: { hook: { type: webhook, url: "https://chat.example/canary-5
     expect(stdout).toContain(kept)
 })
 
+test('of a service its secrets are rendered: where each comes from, and whether it can be opened here', async () => {
+  const { code, stdout } = await dbops(['config', 'render', file('right.yaml', right), '--app', 'pg-maintainer'], {
+    env: { DBOPS_LEDGER_URL: 'postgres://canary:canary@h/l' },
+  })
+  expect([code, stdout.split('\n').slice(1), stdout.includes('canary')]).toEqual([
+    0,
+    [
+      'SECRET            FROM                       HERE',
+      'ledger.url        variable DBOPS_LEDGER_URL  can be opened',
+      expect.stringMatching(/^redis\.url .* is missing; /),
+      'targets.core.url  ${CORE_URL}                the environment variable CORE_URL is not set; set CORE_URL where this service runs',
+      '',
+    ],
+    false,
+  ])
+})
+
 test('what is rendered says the same as the file', async () => {
   const { stdout } = await dbops(['config', 'render', file('right.yaml', right)])
   const again = await dbops(['config', 'render', file('again.yaml', stdout)])

@@ -118,7 +118,12 @@ const column = z
 export const purge = z.strictObject({
   target: name,
   table,
-  where: z.string().min(1).optional().describe("which rows may go at all, as SQL over the table's own columns: status = 'PUBLISHED'"),
+  where: z
+    .string()
+    .min(1)
+    .meta({ 'x-hint': "write a condition such as status = 'PUBLISHED'; left out, every row past its age may go" })
+    .optional()
+    .describe("which rows may go at all, as SQL over the table's own columns: status = 'PUBLISHED'"),
   by: column.describe('timestamp column that says how old a row is'),
   age: duration.describe('rows older than this, counted back from the slot or the command, are deleted'),
   event: z.string().optional().describe('told instead of cleanup_completed'),

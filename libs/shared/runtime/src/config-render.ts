@@ -1,6 +1,6 @@
-// The configuration as it is understood, for people's eyes: defaults filled in, and of a secret only where it comes from.
-import { configFile } from '@dbops/contract/config-file'
-import { stringify } from 'yaml'
+// The configuration as it is understood, for people's eyes: defaults and variables filled in, and of a secret only where it comes from.
+import { configFile, type Secret } from '@dbops/contract/config-file'
+import { Document, isMap, isScalar, isSeq } from 'yaml'
 import type { z } from 'zod'
 import type { Config } from './config.ts'
 import { childSchema, isSecret } from './config-schema.ts'
@@ -14,18 +14,37 @@ export function rendered({ file: _file, hash: _hash, lineOf: _lineOf, ...config 
   return visit(config, configFile) as Record<string, unknown>
 }
 
-export const asYaml = (value: unknown): string => stringify(value, { lineWidth: 150, nullStr: '' })
-
 function visit(value: unknown, schema: z.core.$ZodType | undefined): unknown {
-  if (isSecret(schema)) return typeof value === 'string' ? withoutValue(value) : value
+  if (isSecret(schema)) return withoutValue(value as Secret)
   if (typeof value === 'string') return redact(value)
   if (Array.isArray(value)) return value.map((item, index) => visit(item, childSchema(schema, index, value)))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, childSchema(schema, key, value))]))
 }
 
+/** As YAML that says the same as the file; beside a value that came from variables stands how it was written. `written` is the file before they were filled in. */
+export function asYaml(shown: Record<string, unknown>, written: unknown): string {
+  const document = new Document(shown)
+  nameVariables(document.contents, written, configFile)
+  return document.toString({ lineWidth: 150, nullStr: '' })
+}
+
+function nameVariables(node: unknown, written: unknown, schema: z.core.$ZodType | undefined): void {
+  if (isSecret(schema) || written === null) return
+  if (isScalar(node) && typeof written === 'string' && written.includes('${')) node.comment = ` ${redact(written)}`
+  if (typeof written !== 'object') return
+  const within = written as Record<string, unknown>
+  const below = (key: string | number, value: unknown) =>
+    Object.hasOwn(within, key) && nameVariables(value, within[key], childSchema(schema, key, written))
+  if (isMap(node)) for (const { key, value } of node.items) below(String(isScalar(key) ? key.value : key), value)
+  if (isSeq(node)) node.items.forEach((item, index) => below(index, item))
+}
+
+/** Where a secret comes from: `${NAME}`, `{ env }` and `{ file }` as they are written, and `***` for a value. */
+export const withoutValue = (secret: Secret): Secret => (typeof secret === 'string' ? masking(secret) : secret)
+
 /** Of a database's URL all that helps at night: not its password, and of its parameters those alone that are read. Of anything else the names of its variables. */
-function withoutValue(template: string): string {
+function masking(template: string): string {
   const names: string[] = []
   // Each in the place of one sign, so that a colon in a default is none of the URL.
   const text = mapVariables(template.replaceAll('\0', ''), (name, otherwise) => {

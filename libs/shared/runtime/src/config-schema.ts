@@ -58,8 +58,9 @@ export const hintOf = (schema: Schema | undefined): string | undefined => schema
 
 const metaOf = (schema: Schema): Record<string, unknown> => z.globalRegistry.get(bare(schema)) ?? {}
 
-/** Of a union: the branch that the discriminator names, else the object that the keys which are there were meant for. */
+/** Of a union: the list for a list, the branch that the discriminator names, else the object that the keys which are there were meant for. */
 export function branchOf(union: z.ZodUnion, value: unknown): Schema | undefined {
+  if (Array.isArray(value)) return union.options.map(bare).find(option => option instanceof z.ZodArray)
   const objects = union.options.map(bare).filter(option => option instanceof z.ZodObject)
   const { discriminator } = union._zod.def as { discriminator?: string }
   if (discriminator)

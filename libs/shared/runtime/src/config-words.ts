@@ -58,7 +58,7 @@ function wordsOf(issue: Issue, root: z.core.$ZodType, whole: unknown): Found[] {
       return deeper.length ? deeper : told(`${shown} is not understood`, unionHint(issue.errors))
     }
     case 'too_small':
-      return told(tooSmall(issue, shown), issue.origin === 'array' ? 'name at least one' : `write ${issue.minimum} or more`)
+      return told(tooSmall(issue, shown), moreHint(issue))
     case 'too_big':
       return told(
         issue.origin === 'array'
@@ -115,6 +115,11 @@ function tooSmall(issue: z.core.$ZodIssueTooSmall, shown: string): string {
   if (issue.origin === 'array') return 'is empty'
   if (issue.origin === 'string') return 'is an empty text'
   return `${shown} is less than ${issue.minimum}`
+}
+
+function moreHint({ origin, minimum }: z.core.$ZodIssueTooSmall): string {
+  if (origin === 'array') return 'name at least one'
+  return origin === 'string' ? 'write something, or leave the key out' : `write ${minimum} or more`
 }
 
 const kindOf = (value: unknown) =>

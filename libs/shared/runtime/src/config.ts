@@ -34,8 +34,16 @@ export function readConfig(file: string | undefined, options: ReadOptions = {}):
   throw new ConfigProblem(checked.errors as [ConfigError, ...ConfigError[]])
 }
 
+export interface Checked {
+  ok: boolean
+  errors: ConfigError[]
+  config?: Config
+  /** What the file says, before variables and defaults are filled in. There where the configuration is. */
+  written?: unknown
+}
+
 /** As `readConfig`, with the errors as a value. */
-export function checkConfig(file: string | undefined, options: ReadOptions = {}): { ok: boolean; errors: ConfigError[]; config?: Config } {
+export function checkConfig(file: string | undefined, options: ReadOptions = {}): Checked {
   const { env = process.env, catalog = builtIn } = options
   const label = file ?? '(defaults)'
   const bad = (found: (Found & { line: number })[]) => ({
@@ -58,7 +66,7 @@ export function checkConfig(file: string | undefined, options: ReadOptions = {})
     ...checkReferences(filled.value as Record<string, unknown>, catalog),
   ]
   if (found.length || !parsed.success) return bad(withoutEchoes(found).map(fault => ({ ...fault, line: lineOf(formatPath(fault.path)) })))
-  return { ok: true, errors: [], config: { ...parsed.data, file: label, hash: hashOf(parsed.data), lineOf } }
+  return { ok: true, errors: [], config: { ...parsed.data, file: label, hash: hashOf(parsed.data), lineOf }, written: value }
 }
 
 /** One error per slip: what is wrong with a value in itself makes idle what follows from it, and a misspelt key is not missing too. */

@@ -1,7 +1,8 @@
 // What `config render` shows of secrets: a canary in every place of the schema where one may stand, and in every part of a URL that may hold one.
 import { configFile } from '@dbops/contract/config-file'
-import { readConfig } from '@dbops/runtime/config'
-import { rendered } from '@dbops/runtime/config-render'
+import { checkConfig, readConfig } from '@dbops/runtime/config'
+import { openAll } from '@dbops/runtime/config-owners'
+import { asYaml, rendered } from '@dbops/runtime/config-render'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 
@@ -49,6 +50,39 @@ test('where a secret comes from is shown as it is written', () => {
 test('a password that stands where none belongs is masked all the same', () => {
   const text = JSON.stringify({ targets: { core: { engine: 'pg', url: '${URL}', labels: { about: 'password=canary' } } } })
   expect(JSON.stringify(rendered(readConfig(undefined, { text })))).not.toContain('canary')
+})
+
+test('beside a value that came from variables stands how it was written; a secret is no such value', () => {
+  const text = JSON.stringify({
+    zone: '${ZONE:-UTC}',
+    targets: { core: { engine: 'pg', url: '${URL:-canary}', concurrency: { heavy: '${HEAVY}' } } },
+    alerts: { routes: [{ match: { event: ['${EVENT:-backup_failed}'] }, to: ['out'] }], channels: { out: { type: 'console' } } },
+  })
+  const { config, written } = checkConfig(undefined, { text, env: { HEAVY: '3' } })
+  const lines = asYaml(rendered(config!), written).split('\n')
+  expect(lines.filter(line => line.includes('${')).map(line => line.trim())).toEqual([
+    'zone: UTC # ${ZONE:-UTC}',
+    'url: ${URL:-***}',
+    'heavy: 3 # ${HEAVY}',
+    '- backup_failed # ${EVENT:-backup_failed}',
+  ])
+})
+
+test('of each secret that a service opens it is said where it comes from and why it cannot be opened, and no value', () => {
+  const text = JSON.stringify({
+    ledger: { url: 'postgres://dbops:${PASSWORD}@db/ledger' },
+    targets: {
+      core: { engine: 'pg', url: 'postgres://core:canary@db/core', password: { env: 'NOWHERE' } },
+      cache: { engine: 'redis', url: '${REDIS}' },
+    },
+  })
+  const opened = openAll('pg-maintainer', readConfig(undefined, { text }), { PASSWORD: 'canary', DBOPS_REDIS_URL: 'redis://:canary@cache' })
+  expect(opened.toSorted((a, b) => (a.path < b.path ? -1 : 1)).map(({ path, from, problem }) => [path, from, problem?.message])).toEqual([
+    ['ledger.url', 'postgres://dbops:${PASSWORD}@db/ledger', undefined],
+    ['redis.url', { env: 'DBOPS_REDIS_URL' }, undefined],
+    ['targets.core.password', { env: 'NOWHERE' }, 'the environment variable NOWHERE is not set'],
+    ['targets.core.url', 'postgres://core:***@db/core', undefined],
+  ])
 })
 
 type JsonSchema = Record<string, unknown>
