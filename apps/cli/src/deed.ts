@@ -3,6 +3,7 @@ import { ask } from '@dbops/ledger/commands'
 import { carryOut, type Deed, type DeedBody, type Done } from '@dbops/runtime/deeds'
 import { tellerOf } from '@dbops/runtime/run-events'
 import type { Connection } from './connect.ts'
+import { exitOfAnswer } from './exits.ts'
 import { Failed } from './fail.ts'
 
 /** What came of it. Fails with exit 3 when a scheduler is needed and none answers. */
@@ -14,6 +15,6 @@ export async function doDeed<D extends Deed>({ ledger, environment, actor, owns 
   const answer = await ask<Done>(ledger, { verb: deed, body, actor }).catch((error: Error & { code?: string; hint?: string }) => {
     throw error.code === 'unreachable' ? new Failed('unreachable', error.message, { code: error.code, hint: error.hint }) : error
   })
-  if (!answer.ok) throw new Failed('failed', answer.error.message, answer.error)
+  if (!answer.ok) throw new Failed(exitOfAnswer(answer.error), answer.error.message, answer.error)
   return answer
 }

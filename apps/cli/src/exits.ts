@@ -1,4 +1,5 @@
 // What the exit code of every command means. Scripts may rely on it.
+import type { Failure } from '@dbops/contract/failure'
 
 export const exits = {
   done: 0,
@@ -17,4 +18,10 @@ export const exitMeanings: Record<Exit, string> = {
   unreachable: 'a service or a server could not be reached',
   refused: "refused by a rule, or waiting for another person's approval",
   timedOut: 'what was waited for did not happen in time; it goes on',
+}
+
+/** Of a no that the scheduler has answered. */
+export function exitOfAnswer({ code }: Failure): Exit {
+  if (code.startsWith('refused')) return 'refused'
+  return /^(bad|unknown)_/.test(code) ? 'wrong' : 'failed'
 }

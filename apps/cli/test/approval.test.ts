@@ -2,10 +2,14 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { savePerson } from '@dbops/ledger/people'
+import { bear } from '@dbops/ledger/runs'
+import { anEvent } from '@dbops/testing/an-event'
+import { birth } from '@dbops/testing/birth'
 import { type FreshDatabase, freshDatabase } from '@dbops/testing/database'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Client } from 'pg'
+import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { onTheLine, type Said } from './on-the-line.ts'
 
@@ -141,6 +145,36 @@ test('a person cancels, rejects and pauses through the scheduler, under that per
       { actor: people.ben, action: 'pause' },
       { actor: people.ben, action: 'reject' },
       { actor: people.ada, action: 'cancel' },
+    ],
+  ])
+})
+
+test('a person lets dead letters go out again and releases a run through the scheduler, under that person’s name', async () => {
+  const event = anEvent()
+  const [letter, running] = [uuidv7(), birth({ engine: 'neo4j', task: 'neo4j.dump', target: null, locks: [] })]
+  await line.ledger.query(
+    `insert into dead_letters (id, reader, entry, reason, event, ce) values ($1, 'cellar', '1-0', 'no such table', $2, $3)`,
+    [letter, event.id, JSON.stringify(event)],
+  )
+  await bear(line.ledger, running)
+  const inHand = `update runs set state = 'running', dispatched_at = now(), worker = 'gone:1', fence = nextval('fences'), attempt = 1, lease_until = now() + interval '1 h' where id = $1`
+  await line.ledger.query(inHand, [running.id])
+  const said = [
+    await dbops('dlq', '--as', 'ben'),
+    await dbops('dlq', 'replay', letter, '--as', 'ben'),
+    await dbops('dlq', 'replay', letter, '--as', 'ben'),
+    await dbops('locks', 'release', running.id, '--reason', 'the host is gone', '--as', 'ada'),
+    await dbops('locks', 'release', running.id, '--reason', 'the host is gone', '--force', '--as', 'ada'),
+    await dbops('runs', 'show', running.id, '--as', 'ada'),
+  ]
+  const { rows } = await line.ledger.query(`select actor, action, detail ->> 'reason' as reason from audit order by n desc limit 2`)
+  expect([said.map(({ code }) => code), said[3]!.stderr, said[5]!.stdout, rows]).toEqual([
+    [0, 0, 4, 4, 0, 0],
+    expect.stringMatching(/is in the hands of gone:1, whose lease is fresh\nhint: dbops cancel /),
+    expect.stringContaining(`taken from gone:1 by ${people.ada}: the host is gone; the outcome is unknown`),
+    [
+      { actor: people.ada, action: 'release', reason: 'the host is gone' },
+      { actor: people.ben, action: 'replay', reason: null },
     ],
   ])
 })

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import type { Envelope } from '@dbops/contract/envelope'
+import { signedVerbs, verbs } from '@dbops/ledger/commands'
 import { freshDatabase } from '@dbops/testing/database'
 import { type Line, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
@@ -111,7 +112,9 @@ describe('it is refused, and told why,', () => {
     ['refused', { ...analyze, params: { tables: ['public.items'], deep: true } }, () => ({})],
     ['refused', { ...analyze, target: 'nowhere' }, () => ({})],
     ['refused', { ...analyze, actor: 'admin' }, () => ({})],
-    ['not_for_services', { verb: 'approve', run: randomUUID() }, () => ({})],
+    ...verbs
+      .filter(verb => !signedVerbs.some(signed => signed === verb))
+      .map((verb): [string, unknown, () => Sent] => ['not_for_services', { verb, run: randomUUID() }, () => ({})]),
   ])('%s: %j', async (reason, body, over, by) => {
     const before = (await runsOf('service:deployer')).length
     const id = await send(body, over(), by)

@@ -1,14 +1,13 @@
 // Asks the scheduler for a run, and shows its end, or its plan, when somebody waits for it.
 import type { TaskEntry } from '@dbops/catalog/catalog'
 import { parseDuration } from '@dbops/contract/duration'
-import type { Failure } from '@dbops/contract/failure'
 import { Problem } from '@dbops/contract/failure'
 import { ask, type Command } from '@dbops/ledger/commands'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { find, isFinal, type Run } from '@dbops/ledger/runs'
 import type { Context } from '../command.ts'
 import type { Connection } from '../connect.ts'
-import { type Exit, exits } from '../exits.ts'
+import { type Exit, exitOfAnswer, exits } from '../exits.ts'
 import { factLines, indent } from '../facts.ts'
 import { Failed } from '../fail.ts'
 import { shortId } from '../print.ts'
@@ -50,18 +49,13 @@ export async function startRun(c: Context, task: TaskEntry): Promise<number> {
 export async function askFor({ ledger, actor }: Connection, asked: Pick<Command, 'verb' | 'body'> & { key?: string }): Promise<Run> {
   try {
     const answer = await ask(ledger, { ...asked, actor })
-    if (!answer.ok) throw new Failed(exitOf(answer.error), answer.error.message, answer.error)
+    if (!answer.ok) throw new Failed(exitOfAnswer(answer.error), answer.error.message, answer.error)
     return (await find(ledger, answer.run))[0]!
   } catch (error) {
     if (error instanceof Problem && error.code === 'unreachable')
       throw new Failed('unreachable', error.message, { code: error.code, hint: error.hint })
     throw error
   }
-}
-
-function exitOf({ code }: Failure): Exit {
-  if (code.startsWith('refused')) return 'refused'
-  return /^(bad|unknown)_/.test(code) ? 'wrong' : 'failed'
 }
 
 /** That it was born; or, waited for, how it ended. */
