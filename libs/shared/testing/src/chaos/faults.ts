@@ -40,7 +40,7 @@ const kinds = {
   kill: { weight: 8, lasts: [0, 0], draw: anybody, apply: (f, g) => named(g, f).signal('SIGKILL') },
   'stop-long': { weight: 5, lasts: [4_000, 9_000], draw: anybody, apply: stopAndGoOn },
   'stop-short': { weight: 3, lasts: [300, 2_000], draw: anybody, apply: stopAndGoOn },
-  restart: { weight: 4, lasts: [0, 0], draw: anybody, apply: async (f, g) => void named(g, f).restart() },
+  restart: { weight: 4, lasts: [0, 0], draw: anybody, apply: async (f, g) => void (await named(g, f).restart()) },
   'restart-all': {
     weight: 1,
     lasts: [0, 0],

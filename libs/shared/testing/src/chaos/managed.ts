@@ -93,7 +93,7 @@ export async function startManaged(o: ManagedOptions): Promise<Supervised> {
     signal,
     restart: async more => {
       env = { ...env, ...more }
-      await stop()
+      return stop()
     },
     proxy: server => proxies.get(server) ?? null,
     stepClock,

@@ -107,7 +107,7 @@ export async function runChaos({ minutes, seed, every = 1_500, say = () => undef
 
 const now = async (ledger: Ledger) => (await ledger.query<{ now: Date }>('select clock_timestamp() as now')).rows[0]!.now
 
-const everyReady = async (ledger: Ledger) =>
+export const everyReady = async (ledger: Ledger) =>
   (
     await ledger.query<{ ready: boolean }>(
       `select count(distinct name) >= 7 as ready from services where ready and seen_at > now() - interval '2 s'`,
