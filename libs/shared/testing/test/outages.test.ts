@@ -123,8 +123,8 @@ describe('an operations Redis that was away for longer than a lease', () => {
 
 describe('every service, told to stop, has ended within its ten seconds', () => {
   const frozen = (server: 'ledger' | 'redis') => ({
-    begin: () => void at.processes.forEach(each => each.proxy(server)!.freeze()),
-    end: () => void at.processes.forEach(each => each.proxy(server)!.thaw()),
+    begin: () => at.processes.forEach(each => each.proxy(server)!.freeze()),
+    end: () => at.processes.forEach(each => each.proxy(server)!.thaw()),
   })
   const moments: [string, { begin: () => unknown; end: () => unknown }][] = [
     ['at work', { begin: () => undefined, end: () => undefined }],

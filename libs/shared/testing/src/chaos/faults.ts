@@ -58,20 +58,20 @@ const kinds = {
       return () => way(g, f)?.thaw()
     },
   },
-  // Loses one server after the other, and has the first back before the others: what it began on it would go on there, long after its lease.
+  // Loses its target first, takes up work all the same, loses all else, and has the target back first: just before it would give up connecting, and long after its lease.
   partition: {
     weight: 4,
-    lasts: [5_000, 8_000],
+    lasts: [8_500, 9_500],
     alone: 'partition', // somebody must be there to take over
     draw: (random, { processes }) => ({ who: random.oneOf(processes.filter(({ servers }) => servers.includes('target'))).name }),
     async apply(f, g) {
       const [target, ...others] = (['target', 'ledger', 'redis'] as const).map(server => named(g, f).proxy(server))
       target?.freeze()
-      await sleep(1_500)
+      await sleep(2_500)
       for (const each of others) each?.freeze()
       return async () => {
         target?.thaw()
-        await sleep(1_500)
+        await sleep(2_000)
         for (const each of others) each?.thaw()
       }
     },
@@ -205,8 +205,9 @@ export function planFaults(o: {
 
 /** Comes over the installation and, after its time, goes again. */
 export async function applyFault(fault: Fault, ground: Ground): Promise<void> {
+  const begun = performance.now()
   const undo = await (kinds[fault.kind] as FaultKind).apply(fault, ground)
-  if (fault.lasts) await sleep(fault.lasts)
+  if (fault.lasts) await sleep(Math.max(0, fault.lasts - (performance.now() - begun)))
   await undo?.()
 }
 
