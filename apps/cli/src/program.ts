@@ -9,6 +9,11 @@ import { printer } from './print.ts'
 
 const folder = new URL('./commands/', import.meta.url)
 const name = './dbops'
+/** Words that are no command themselves: what those below them are about. */
+const groups: Record<string, string> = {
+  config: 'The configuration: checked, compared with what runs, shown as it is understood.',
+  ledger: 'The ledger itself, not what stands in it.',
+}
 
 /** Runs the command of `given` (without node and script); resolves to the exit code. */
 export async function runProgram(given: string[]): Promise<number> {
@@ -63,7 +68,7 @@ function parentOf(program: Commander, path: string, all: Command[]): Commander {
     if (found) return found
     const group = `${words.slice(0, i + 1).join(' ')} `
     const first = all.filter(command => command.path.startsWith(group)).map(command => command.examples[0])
-    return settle(parent.command(word)).addHelpText('after', examples(first))
+    return settle(parent.command(word).description(groups[word] ?? '')).addHelpText('after', examples(first))
   }, program)
 }
 

@@ -24,6 +24,17 @@ test.each(commands)('the examples of $path are of this command', ({ path, exampl
   expect(examples.filter(([line]) => !line.includes(`./dbops ${path}`))).toEqual([])
 })
 
+const paths = commands.map(({ path }) => path)
+const groups = [...new Set(paths.flatMap(path => path.split(' ').slice(0, -1)))].filter(word => !paths.includes(word))
+test.each(groups)('%s is no command itself: its help says what those below it are about, and lists them with an example', async word => {
+  const { code, stdout } = await dbops([word, '--help'])
+  const below = commands.filter(({ path }) => path.startsWith(`${word} `))
+  const untold = below.filter(
+    ({ path, examples }) => !stdout.includes(`\n  ${path.slice(word.length + 1)} `) || !stdout.includes(examples[0][0]),
+  )
+  expect([code, stdout.split('\n')[2], untold]).toEqual([0, expect.stringMatching(/^[A-Z].*\.$/), []])
+})
+
 test('the first page lists every command', async () => {
   const { code, stdout } = await dbops(['--help'])
   const unlisted = commands.filter(({ path }) => !new RegExp(`^ {2}${path} `, 'm').test(stdout))
