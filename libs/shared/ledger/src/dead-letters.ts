@@ -31,8 +31,10 @@ const newest = `
 export const listDeadLetters = async (db: Queryable, { reader, all = false, limit }: { reader?: string; all?: boolean; limit: number }) =>
   (await db.query<DeadLetter>(newest, [reader ?? null, limit, all])).rows
 
-const waiting = `select reader, count(*)::int as waiting from dead_letters where replayed_at is null group by reader order by reader`
-/** How many of each reader nobody has let go out again. */
+const waiting = `
+  select reader, count(*)::int as waiting from dead_letters
+   where replayed_at is null and (event is not null or at > now() - interval '1 day') group by reader order by reader`
+/** How many of each reader nobody has let go out again. What is no event, and so never can, counts for a day: its writer is to be found, not the entry to be mended. */
 export const deadLettersByReader = async (db: Queryable) => (await db.query<{ reader: string; waiting: number }>(waiting)).rows
 
 const byTail = `select ${columns} from dead_letters where right(id::text, 8) = right($1, 8) and id::text like '%' || $1 limit 2`

@@ -1,6 +1,6 @@
 // The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
 import type { Envelope } from '@dbops/contract/envelope'
-import { listDeadLetters, replay } from '@dbops/ledger/dead-letters'
+import { deadLettersByReader, listDeadLetters, replay } from '@dbops/ledger/dead-letters'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
 import { consume, deadLetters, stream } from '@dbops/runtime/bus'
@@ -150,7 +150,7 @@ test('an event that the outbox has forgotten goes out again from what was kept o
   expect(rows.map(({ ce }) => ce)).toEqual([JSON.parse(JSON.stringify(sent))])
 })
 
-test('what is no event is kept once, though its acknowledgement is lost, and cannot go out again', async () => {
+test('what is no event is kept once, though its acknowledgement is lost, cannot go out again, and is counted for a day', async () => {
   const entry = await redis.xadd(stream, '*', 'ce', 'a\0b')
   await redis.xgroup('CREATE', stream, 'g', '0')
   for (let i = 0; i < 2; i++) {
@@ -160,7 +160,14 @@ test('what is no event is kept once, though its acknowledgement is lost, and can
   }
   const letters = await listDeadLetters(ledger, { limit: 10 })
   const replayed = await ledger.transaction(db => replay(db, letters[0]!.id, 'anna'))
-  expect([letters.map(({ entry, ce }) => ({ entry, ce })), replayed]).toEqual([[{ entry, ce: 'a\ufffdb' }], false])
+  const today = await deadLettersByReader(ledger)
+  await ledger.query(`update dead_letters set at = now() - interval '25 hours'`)
+  expect([letters.map(({ entry, ce }) => ({ entry, ce })), replayed, today, await deadLettersByReader(ledger)]).toEqual([
+    [{ entry, ce: 'a\ufffdb' }],
+    false,
+    [{ reader: 'g', waiting: 1 }],
+    [],
+  ])
 })
 
 test('a Redis that goes away between an effect and its acknowledgement is no failure of the handler', async () => {
