@@ -92,6 +92,19 @@ test.each([
   ]).toEqual([firing, true, true])
 })
 
+test('on 79 × 24 what fires and who was told is read to its end, whatever has ended well', () => {
+  const good = Array.from({ length: 30 }, (_, i) => ({ at: at(-i), subject: 'core', text: 'ended well', tone: 'good' as const }))
+  const text = (n: number) =>
+    `restore_check_failed fires: pg.restore-check:metadata: ${n} of 17 checks failed, which is the worst that can be; told ops and desk`
+  const firing = [1, 2, 3].map(n => ({ at: at(-n), subject: 'core', text: text(n), tone: 'bad' as const, rank: 'first' as const }))
+  const lines = page(model({ ...busy(30), last: good, notifications: firing }), { width: 79, height: 24, colour: plain })
+  const words = lines
+    .slice(lines.findIndex(line => line.startsWith('NOTIFICATIONS')))
+    .join(' ')
+    .replaceAll(/\s+/g, ' ')
+  expect([1, 2, 3].map(n => words.includes(text(n)))).toEqual([true, true, true])
+})
+
 test('what a process said ten minutes ago is no news any more', () => {
   const said = [-601, -599].map(seconds => ({ at: at(seconds), subject: 'relay', text: 'not taken', tone: 'odd' as const }))
   const lines = page({ ...model(busy(0)), said }, { width: 79, height: 24, colour: plain })

@@ -21,6 +21,14 @@ export const starting = ({ said, zone }: Model, line: Line): Section[] => [
 export function watched({ now, next, running, last, notifications }: Seen, { said, zone }: Model, line: Line): Section[] {
   const ours = said.filter(({ tone = 'plain', at }) => (tone === 'bad' || tone === 'odd') && now.getTime() - at.getTime() < news)
   const heard = [...notifications, ...ours].toSorted((a, b) => rankOf(a) - rankOf(b) || b.at.getTime() - a.at.getTime())
+  const notified = told(
+    heard,
+    () => now,
+    line,
+    zone,
+    ({ rank }) => rank !== 'last',
+  )
+  const firing = notified.reduce((sum, { first, whole }) => sum + (first ? whole.length : 0), 0)
   const widest = Math.max(0, ...next.map(({ schedule }) => width(schedule)))
   return [
     {
@@ -71,9 +79,10 @@ export function watched({ now, next, running, last, notifications }: Seen, { sai
     },
     {
       title: 'notifications',
-      entries: told(heard, () => now, line, zone),
+      entries: notified,
       none: 'nothing is wrong, nobody was told of anything',
-      least: 4,
+      // Three that fire are told in full, each on three lines, before one more result is.
+      least: Math.max(4, Math.min(9, firing)),
       weight: 3,
     },
   ]
@@ -90,8 +99,8 @@ function when(at: Date | null, event: string | null, pausedUntil: Date | null, n
 
 const widestSubject = 15
 
-/** What went wrong is told whole, with its hint, where nothing above says the same. */
-function told(all: Told[], nowFor: (one: Told) => Date, line: Line, zone: string): Entry[] {
+/** What went wrong, and what else `isTold` names, is told whole, with its hint, where nothing above says the same. */
+function told(all: Told[], nowFor: (one: Told) => Date, line: Line, zone: string, isTold = ({ tone }: Told) => tone === 'bad'): Entry[] {
   const widest = Math.min(widestSubject, Math.max(0, ...all.map(({ subject }) => width(subject))))
   return all.map((one, i) => {
     const { subject, text, hint, tone = 'plain' } = one
@@ -100,7 +109,7 @@ function told(all: Told[], nowFor: (one: Told) => Date, line: Line, zone: string
     const row = (words: string) => line([time, 'dim'], '  ', [subject.padEnd(widest), 'cyan'], '  ', [words, toneColours[tone]])
     const short = row(text)
     const first = one.rank === 'first'
-    if (tone !== 'bad' || all.findIndex(other => other.text === text) < i) return { ...oneLine(short), first }
+    if (!isTold(one) || all.findIndex(other => other.text === text) < i) return { ...oneLine(short), first }
     const [begin = '', ...more] = wrapped(text, line.width - before, 3)
     const indent = ' '.repeat(before)
     const hints = hint ? wrapped(`hint: ${hint}`, line.width - before, 2) : []
