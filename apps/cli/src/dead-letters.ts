@@ -1,5 +1,5 @@
 // What readers of dbops:events have set aside: listed, shown, and let go out again.
-import { type DeadLetter, findDeadLetters, listDeadLetters } from '@dbops/ledger/dead-letters'
+import { type DeadLetter, findDeadLetters, listDeadLetters, replayable } from '@dbops/ledger/dead-letters'
 import type { Queryable } from '@dbops/ledger/ledger'
 import { redact } from '@dbops/runtime/redact'
 import type { Context } from './command.ts'
@@ -12,7 +12,7 @@ import { findOne } from './runs/find-run.ts'
 import { room } from './runs/start-run.ts'
 import { wrap } from './up/teller.ts'
 
-/** As many as one command lets go out at once. */
+/** As many as one command lets go out at once: what the deed takes. */
 const most = 10_000
 const seen = (letter: DeadLetter) => ({ ...letter, reason: redact(letter.reason), ce: redact(letter.ce) })
 const find = (ledger: Queryable) => (text: string) =>
@@ -71,9 +71,7 @@ export async function replayDeadLetters({ args, options, print, connect, confirm
     })
   const connection = await connect()
   const { ledger, environment } = connection
-  const letters = all
-    ? (await listDeadLetters(ledger, { limit: most, ...(reader ? { reader } : {}) })).filter(({ event }) => event !== null)
-    : await Promise.all(texts.map(find(ledger)))
+  const letters = all ? await replayable(ledger, { reader, limit: most }) : await Promise.all(texts.map(find(ledger)))
   for (const { id, event, replayedAt, replayedBy } of letters) {
     if (event === null)
       throw new Failed('refused', `dead letter ${shortId(id)} is no event, so it cannot go out again`, {
@@ -99,4 +97,5 @@ export async function replayDeadLetters({ args, options, print, connect, confirm
       ? `${replayed} of ${letters.length} ${letters.length === 1 ? 'goes' : 'go'} out again; ./dbops dlq shows what is set aside once more`
       : 'nothing waits that could go out again',
   )
+  if (letters.length === most) print.line('these were the oldest; again for what came after them')
 }

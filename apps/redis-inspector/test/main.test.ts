@@ -27,7 +27,11 @@ afterEach(async () => {
 test('it comes up under plain node, answers on its page, and ends in order', async () => {
   const inspector = await begin(inject('platformRedisUrl'))
   const [live, ready] = await Promise.all(['/health/live', '/health/ready'].map(async path => (await page(inspector, path)).status))
-  expect([live, ready, await inspector.stop()]).toEqual([200, 200, 0])
+  const { detail } = await until('it has said what it does', async () =>
+    (await listServices(line!.ledger, 60_000)).find(one => one.detail['lanes']),
+  )
+  // It has no task, so it takes no run.
+  expect([live, ready, detail['lanes'], await inspector.stop()]).toEqual([200, 200, {}, 0])
 })
 
 test('a Redis that goes and comes back is one failure and one recovery, however many replicas look', async () => {

@@ -26,10 +26,17 @@ export const setAside = (db: Queryable, d: Pick<DeadLetter, 'reader' | 'entry' |
 
 const columns = `id, reader, entry, reason, event, ce, at, replayed_at as "replayedAt", replayed_by as "replayedBy"`
 const newest = `
-  select ${columns} from dead_letters where ($1::text is null or reader = $1) and ($3 or replayed_at is null) order by at desc, id limit $2`
+  select ${columns} from dead_letters where ($1::text is null or reader = $1) and ($3 or replayed_at is null) order by at desc, id desc limit $2`
 /** The newest first; those that went out again only with `all`. */
 export const listDeadLetters = async (db: Queryable, { reader, all = false, limit }: { reader?: string; all?: boolean; limit: number }) =>
   (await db.query<DeadLetter>(newest, [reader ?? null, limit, all])).rows
+
+const oldest = `
+  select ${columns} from dead_letters
+   where ($1::text is null or reader = $1) and replayed_at is null and event is not null order by at, id limit $2`
+/** Those that can go out again and have not, in the order in which they were set aside. */
+export const replayable = async (db: Queryable, { reader, limit }: { reader?: string | undefined; limit: number }) =>
+  (await db.query<DeadLetter>(oldest, [reader ?? null, limit])).rows
 
 const waiting = `
   select reader, count(*)::int as waiting from dead_letters
