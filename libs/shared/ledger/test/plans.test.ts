@@ -203,6 +203,11 @@ const large = new Set([
   'statements',
   'statement_texts',
   'statement_windows',
+  'artifacts',
+  'findings',
+  'dead_letters',
+  'episodes',
+  'deliveries',
 ])
 const read = (plan: Plan): string[] => [
   ...(plan['Node Type'] === 'Seq Scan' && large.has(plan['Relation Name'] ?? '') ? [plan['Relation Name']!] : []),
