@@ -51,6 +51,11 @@ test('the four sections stand in their order, each with what it is about', () =>
   ])
 })
 
+test('dead letters are said where there are any', () => {
+  const lines = page(model({ ...busy(0), deadLetters: 2 }), { width: 79, height: 24, colour: plain })
+  expect(lines[1]).toMatch(/^1 alert firing · 2 findings · 2 dead letters · core up/)
+})
+
 test('what does not fit is counted', () => {
   const lines = page(model(busy(30)), { width: 79, height: 24, colour: plain })
   expect(lines.filter(line => line.endsWith(' more'))).toEqual([
@@ -259,6 +264,7 @@ function busy(n: number): Seen {
     ],
     alerts: 1,
     findings: 2,
+    deadLetters: 0,
     next: times({ schedule: 'nightly', work: 'pg.vacuum core.outbox', target: 'core', at: at(10), event: null, pausedUntil: null }),
     running: times({
       work: 'pg.purge:outbox',

@@ -24,6 +24,8 @@ export interface Seen {
   targets: { name: string; state: 'up' | 'down' | 'not read yet' }[]
   alerts: number
   findings: number
+  /** That nobody has let go out again. */
+  deadLetters: number
   next: { schedule: string; work: string; target: string | null; at: Date | null; event: string | null; pausedUntil: Date | null }[]
   /** With what waits and what is parked. */
   running: {

@@ -26,13 +26,19 @@ function headLines({ environment, note, seen, trouble, waited, zone }: Model, li
 }
 
 /** `1 alert firing · 3 findings · core up, cache up · 5 services ready`: what is cut on a narrow terminal is what comes last. */
-function summary({ services, targets, alerts, findings }: Seen): Part[] {
+function summary({ services, targets, alerts, findings, deadLetters }: Seen): Part[] {
   const hindered = services.filter(({ colour }) => colour !== 'green')
   const ready = services.length - hindered.length
   return [
     [alerts ? `${many(alerts, 'alert')} firing` : 'no alert', alerts ? 'red' : 'dim'],
     [' · ', 'dim'],
     [findings ? many(findings, 'finding') : 'no finding', findings ? 'yellow' : 'dim'],
+    ...(deadLetters
+      ? ([
+          [' · ', 'dim'],
+          [many(deadLetters, 'dead letter'), 'yellow'],
+        ] satisfies Part[])
+      : []),
     [' · ', 'dim'],
     ...(targets.length ? targets : [{ name: 'no target', state: '' }]).flatMap(({ name, state }, i): Part[] => [
       i ? ', ' : '',

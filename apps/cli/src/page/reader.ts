@@ -2,6 +2,7 @@
 import { type Envelope, signalOf } from '@dbops/contract/envelope'
 import { alertsOf } from '@dbops/contract/signals'
 import { type AlertRow, firingBySeverity, listAlerts } from '@dbops/ledger/alerts'
+import { deadLettersByReader } from '@dbops/ledger/dead-letters'
 import { countOpen } from '@dbops/ledger/findings'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { recent } from '@dbops/ledger/outbox'
@@ -56,6 +57,7 @@ export function pageReader(ledger: Ledger, config: Config | undefined): () => Pr
       })),
       alerts: firing.reduce((sum, { firing: n }) => sum + n, 0),
       findings: await countOpen(ledger),
+      deadLetters: (await deadLettersByReader(ledger)).reduce((sum, { waiting }) => sum + waiting, 0),
       next: await nextRuns(ledger),
       running: (await list(ledger, { states: [...unfinished], limit: most })).map(standingRun).toSorted(byState),
       last: events.filter(isEnd).map(told),

@@ -6,7 +6,7 @@ import { rowsOf } from './outbox.ts'
 
 export interface DeadLetter {
   id: string
-  /** The consumer group that set it aside; `ingest:<name>` of the platform's own streams. */
+  /** The consumer group that set it aside. */
   reader: string
   entry: string
   reason: string
