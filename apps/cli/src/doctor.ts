@@ -106,7 +106,10 @@ async function services(ledger: Ledger, config: Config | undefined): Promise<Che
             'run the same version everywhere: stop it and start it again',
           ),
         ]
-      return [ok(one.name, `ready, version ${one.version}`)]
+      const ready = ok(one.name, `ready, version ${one.version}`)
+      if (!one.excess.length) return [ready]
+      const what = `its role in the ledger has more than it needs: ${one.excess.join(', ')}`
+      return [ready, bad('warning', one.name, what, 'deploy/sql/ledger-roles.sql makes a login for each service')]
     }),
   ]
 }

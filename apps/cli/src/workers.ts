@@ -27,6 +27,8 @@ export interface Worker {
   age: number
   /** Runs at a time, per lane; empty for a service that takes none. */
   lanes: Record<string, number>
+  /** What its role in the ledger may do and a service does not need. */
+  excess: string[]
 }
 
 /** Those of the last ten minutes, by app. One that was not heard of for a lease is silent, and not ready. */
@@ -47,6 +49,7 @@ export async function listWorkers(db: Queryable, config?: Config): Promise<Worke
       seenAt: s.seenAt,
       age: Math.round(age * 10) / 10,
       lanes: (detail['lanes'] as Record<string, number> | undefined) ?? {},
+      excess: (detail['excess'] as string[] | undefined) ?? [],
     }
   })
 }

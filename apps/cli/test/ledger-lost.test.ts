@@ -1,5 +1,6 @@
-// The way of docs/operate/ledger-lost.md, gone from its first step to its last: the ledger is dropped, its dump restored by the manifest's own lines, and work goes on.
+// The way of docs/operate/ledger-lost.md, gone from its first step to its last: the ledger is given up, its dump restored by the manifest's own lines, and work goes on.
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openLedger } from '@dbops/ledger/ledger'
@@ -16,7 +17,7 @@ const config = `
 environment: test
 targets:
   core: { engine: pg, url: "\${CORE_URL}" }
-  ledger: { engine: pg, url: "\${DBOPS_LEDGER_URL}" }
+  ledger: { engine: pg, url: "\${LEDGER_CARE_URL}" }
 stores: { main: { url: "file://$FOLDER/store", free: 1MiB } }
 dumps:
   rows: { target: core, data: all, stores: [main] }
@@ -31,7 +32,9 @@ test('a ledger that is lost comes back from its dump: no fence is given twice, n
   await client.connect()
   await client.query('create table t as select n from generate_series(1, 10) n')
   await client.end()
-  const line = await startLine(config, { CORE_URL: core.url })
+  const care = await careRole()
+  const line = await startLine(config, { CORE_URL: core.url, LEDGER_CARE_URL: '' })
+  line.env['LEDGER_CARE_URL'] = Object.assign(new URL(line.ledgerUrl), { username: care.name, password: 'secret' }).href
   try {
     mkdirSync(join(line.folder, 'store'))
     const { name } = await ledgerIsLost(line)
@@ -58,6 +61,7 @@ test('a ledger that is lost comes back from its dump: no fence is given twice, n
         async () => (await list(restored, { limit: 10 })).every(run => run.state !== 'running'),
         { within: 60_000 },
       )
+      console.log('XX', (await list(restored, { limit: 10 })).map(r => [r.task, r.operation, r.state, r.mode, r.fence, r.error, r.cause]))
       const dumped = await anywhere(['run', 'pg.dump', '--dump', 'rows', '--wait', '--yes', '--json'], { env })
       const { fence } = (await list(restored, { task: 'pg.dump', limit: 1 }))[0]!
       const { rows: listed } = await restored.query('select count(*)::int as n from artifacts')
@@ -75,10 +79,23 @@ test('a ledger that is lost comes back from its dump: no fence is given twice, n
   } finally {
     await line.close()
     await core.drop()
+    await care.drop()
   }
 })
 
-/** Dumps the ledger and, after that, core; stops the services; drops the ledger, and restores its dump under another name. */
+/** The role of the page, which reads all of the ledger and writes nothing. */
+async function careRole() {
+  const name = `care_${randomBytes(6).toString('hex')}`
+  const admin = async (sql: string) => {
+    const client = new Client(inject('pgUrl'))
+    await client.connect()
+    await client.query(sql).finally(() => client.end())
+  }
+  await admin(`create role ${name} login bypassrls password 'secret' in role pg_read_all_data, pg_monitor`)
+  return { name, drop: () => admin(`drop role ${name}`) }
+}
+
+/** Dumps the ledger and, after that, core; stops the services, and restores the dump under another name: the ledger that was is asked no more. */
 async function ledgerIsLost(line: Awaited<ReturnType<typeof startLine>>): Promise<{ name: string }> {
   const services = [await line.start('apps/scheduler/src/main.ts'), await line.start('apps/pg-maintainer/src/main.ts')]
   const dump = async (entry: string) => {

@@ -13,7 +13,14 @@ const teller = { say: () => {}, event: () => {} }
 test('a service that ends with 2 is told with its reason and its hint, and is not started again', async () => {
   const { DBOPS_REDIS_URL: _, ...env } = { ...process.env, DBOPS_LEDGER_URL: inject('pgUrl') } as NodeJS.ProcessEnv
   let starts = 0
-  const services = startServices({ apps: ['scheduler'], args: () => [], env, logs: join(place, 'logs'), teller, changed: () => starts++ })
+  const services = startServices({
+    apps: ['scheduler'],
+    args: () => [],
+    env: () => env,
+    logs: join(place, 'logs'),
+    teller,
+    changed: () => starts++,
+  })
   const wrong = await services.wrong.catch((error: unknown) => error)
   await services.stop()
   expect([wrong, starts]).toEqual([

@@ -4,7 +4,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLedger } from '@dbops/ledger/ledger'
-import { savePerson } from '@dbops/ledger/people'
+import { saveLogin, savePerson } from '@dbops/ledger/people'
+import { grantServices } from '@dbops/ledger/rights'
+import { apps } from '@dbops/runtime/config-owners'
 import { createSample } from '@dbops/sample/create'
 import { plantLateStore } from '@dbops/sample/late-store'
 import { startSink } from '@dbops/sample/sink'
@@ -32,6 +34,8 @@ export interface Place {
 
 export interface Servers {
   ledgerUrl: string
+  /** The ledger's URL as each of its services, by app; empty where the ledger was given: then its URL is everybody's. */
+  logins: Record<string, string>
   /** The ledger's URL as each of its people; none where the ledger was given: its people are its own administrator's affair. */
   people: Record<string, string>
   redisUrl: string
@@ -128,9 +132,12 @@ export async function startServers(place: Place): Promise<Servers> {
       mkdirSync(join(home, 'stores/main'), { recursive: true, mode: 0o700 })
     }
     const ledgerUrl = place.ledgerUrl ?? (await ledgerDatabase(ledger))
+    const { people, logins, care } = place.ledgerUrl ? { people: {}, logins: {}, care: ledgerUrl } : await loginsFor(ledgerUrl)
+    if (withSample) variables['SAMPLE_LEDGER_URL'] = care
     return {
       ledgerUrl,
-      people: place.ledgerUrl ? {} : await loginsFor(ledgerUrl),
+      logins,
+      people,
       redisUrl,
       variables,
       stop,
@@ -222,17 +229,35 @@ async function ledgerDatabase(adminUrl: string): Promise<string> {
 /** Who may ask, and who may approve what the other has asked for. */
 const people = ['operator', 'approver'] as const
 
-/** Their logins, with new passwords at every start: they are kept nowhere but in `up.json`, which only this user may read. */
-async function loginsFor(ledgerUrl: string): Promise<Record<string, string>> {
+/** The role by which the sample's plan looks after the ledger: reads all of it, for a dump, and writes nothing. */
+const careRole = 'dbops_care'
+
+/** All logins, with new passwords at every start: those of people are kept nowhere but in `up.json`, which only this user may read, the others nowhere. */
+async function loginsFor(ledgerUrl: string): Promise<{ people: Record<string, string>; logins: Record<string, string>; care: string }> {
   const ledger = await openLedger({ url: ledgerUrl, name: `up:${process.pid}`, sessions: 1 })
+  const as = (username: string) => {
+    const url = new URL(ledgerUrl)
+    Object.assign(url, { username, password: randomPassword() })
+    return url
+  }
   try {
-    const urls: Record<string, string> = {}
+    const found: Record<string, string> = {}
     for (const name of people) {
-      const url = new URL(ledgerUrl)
-      Object.assign(url, { username: name, password: randomPassword() })
-      if (await savePerson(ledger, name, url.password)) urls[name] = url.href
+      const url = as(name)
+      if (await savePerson(ledger, name, url.password)) found[name] = url.href
     }
-    return urls
+    const logins: Record<string, string> = {}
+    const services = await grantServices(ledger)
+    for (const app of apps.filter(each => each !== 'cli')) {
+      const url = as(`dbops_${app.replaceAll('-', '_')}`)
+      if (services) {
+        await saveLogin(ledger, url.username, url.password, [services])
+        logins[app] = url.href
+      }
+    }
+    const care = as(careRole)
+    await saveLogin(ledger, careRole, care.password, ['pg_read_all_data', 'pg_monitor', 'pg_signal_backend'], 'bypassrls')
+    return { people: found, logins, care: care.href }
   } finally {
     await ledger.close()
   }

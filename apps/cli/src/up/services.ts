@@ -32,7 +32,7 @@ export interface Services {
 export interface Settings {
   apps: readonly string[]
   args(app: string): string[]
-  env: NodeJS.ProcessEnv
+  env(app: string): NodeJS.ProcessEnv
   /** The folder of their logs. */
   logs: string
   teller: Teller
@@ -107,7 +107,7 @@ function keepRunning(app: string, settings: Settings) {
       child = startChild([process.execPath, ...nodeFlags, join(root, 'apps', app, 'src/main.ts'), ...args(app)], {
         output,
         cwd: root,
-        env,
+        env: env(app),
         orphanSignal: 'TERM',
       })
       settings.changed()

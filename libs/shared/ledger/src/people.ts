@@ -35,9 +35,14 @@ export async function peopleOf(db: Queryable): Promise<{ group: string; members:
 export async function savePerson(db: Queryable, name: string, password: string): Promise<boolean> {
   const people = await peopleOf(db)
   if (!people) return false
+  await saveLogin(db, name, password, people.members.includes(name) ? [] : [people.group])
+  return true
+}
+
+/** Makes a login, or gives the one of that name this password; a member of these groups. Wants CREATEROLE. */
+export async function saveLogin(db: Queryable, name: string, password: string, groups: string[], attributes = ''): Promise<void> {
   const role = escapeIdentifier(name)
   const { rows } = await db.query('select from pg_roles where rolname = $1', [name])
-  await db.query(`${rows.length ? 'alter' : 'create'} role ${role} login password ${escapeLiteral(password)}`)
-  if (!people.members.includes(name)) await db.query(`grant ${escapeIdentifier(people.group)} to ${role}`)
-  return true
+  await db.query(`${rows.length ? 'alter' : 'create'} role ${role} login ${attributes} password ${escapeLiteral(password)}`)
+  for (const group of groups) await db.query(`grant ${escapeIdentifier(group)} to ${role}`)
 }

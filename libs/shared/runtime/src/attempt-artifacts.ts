@@ -2,7 +2,6 @@
 import { findSealed } from '@dbops/artifacts/adopt'
 import type { Manifest } from '@dbops/artifacts/manifest'
 import { placeOf, placeOfRun, placesIn } from '@dbops/artifacts/place'
-import type { Store } from '@dbops/artifacts/store'
 import { voidAndSweep } from '@dbops/artifacts/sweep'
 import type { ArtifactWriter } from '@dbops/artifacts/writer'
 import type { Engine } from '@dbops/contract/names'

@@ -11,6 +11,7 @@ import type { SignalName } from '@dbops/contract/signals'
 import { letGo } from '@dbops/ledger/leases'
 import { type Channel, isConnectionProblem, type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { programVersion } from '@dbops/ledger/program-version'
+import { rightsHere } from '@dbops/ledger/rights'
 import { leaveService, reportService } from '@dbops/ledger/services'
 import type { Redis } from 'ioredis'
 import { v7 as uuidv7 } from 'uuid'
@@ -235,6 +236,21 @@ async function run(app: App, name: string, log: Log, stopping: AbortController, 
       } catch (error) {
         hinder('redis', redact(`the operations Redis does not answer: ${(error as Error).message}`))
       }
+    },
+  })
+  // What is missing is found before it is needed; what is too much is told by `doctor`.
+  service.loop({
+    name: 'rights',
+    every: 60_000,
+    always: true,
+    async turn() {
+      const { missing, excess } = await rightsHere(ledger)
+      service.detail['excess'] = excess
+      const some = missing.slice(0, 3).join(', ') + (missing.length > 3 ? ` and ${missing.length - 3} more` : '')
+      hinder(
+        'rights',
+        missing.length ? `its role in the ledger lacks ${some}; deploy/sql/ledger-roles.sql gives a service its rights` : null,
+      )
     },
   })
   service.loop({

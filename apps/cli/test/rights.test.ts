@@ -1,0 +1,197 @@
+// The whole line under the roles and users of deploy/: each service with the least that it needs, in the ledger and in Redis. What is taken away is told, what is too much as well.
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { listServices } from '@dbops/ledger/services'
+import { databaseUrl } from '@dbops/servers/postgres'
+import { freshDatabase } from '@dbops/testing/database'
+import { type Line, startLine } from '@dbops/testing/line'
+import { until } from '@dbops/testing/until'
+import { Redis } from 'ioredis'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { dbops as anywhere } from './a-command.ts'
+
+const deploy = join(import.meta.dirname, '../../../deploy')
+const prefix = `r${randomBytes(3).toString('hex')}`
+const apps = ['scheduler', 'pg-maintainer', 'redis-inspector', 'alert-relay'] as const
+const password = randomBytes(8).toString('hex')
+
+let line: Line
+let core: Awaited<ReturnType<typeof freshDatabase>>
+let admin: Redis
+let owner: Client
+
+beforeAll(async () => {
+  core = await freshDatabase()
+  const target = new Client(core.url)
+  await target.connect()
+  await target.query('create table t as select n from generate_series(1, 1000) n')
+  await target.end()
+  line = await startLine(
+    `
+environment: test
+targets:
+  core: { engine: pg, url: "\${CORE_URL}" }
+  cache: { engine: redis, url: "\${CACHE_URL}" }
+stores: { main: { url: "file://$FOLDER/store", free: 1MiB }, none: { url: "file://$FOLDER/none", free: 1MiB } }
+dumps:
+  rows: { target: core, data: all, stores: [main] }
+  nowhere: { target: core, data: all, stores: [none] }
+ingest: { platform: { target: cache, stream: "axiom:events", keep: [data_registered] } }
+schedules:
+  often: { task: pg.vacuum, target: core, cron: "*/2 * * * * *", params: { tables: [public.t] } }
+  nowhere: { task: pg.dump, cron: "*/5 * * * * *", params: { dump: nowhere }, retry: { attempts: 1 } }
+  told: { task: pg.analyze, target: core, event: data_registered, params: { tables: [public.t] } }
+alerts: { channels: { desk: { type: console } }, routes: [{ match: {}, to: [desk] }] }
+`,
+    { CORE_URL: core.url, CACHE_URL: inject('redisUrl') },
+  )
+  mkdirSync(join(line.folder, 'store'))
+  owner = new Client(line.ledgerUrl)
+  await owner.connect()
+  makeRoles()
+  admin = new Redis(line.redisUrl)
+  for (const rule of readFileSync(join(deploy, 'redis/operations.acl'), 'utf8').split('\n')) {
+    const [word, ...args] = rule.split(' ')
+    // The tests themselves go on as `default`.
+    if (word === 'user' && args[0] !== 'default')
+      await admin.call('ACL', 'SETUSER', ...args.map(arg => arg.replace('>CHANGE-ME', `>${password}`)))
+  }
+  for (const app of apps) await line.start(`apps/${app}/src/main.ts`, { env: envOf(app) })
+}, 60_000)
+afterAll(async () => {
+  await owner?.end()
+  admin?.disconnect()
+  await line?.close()
+  const rest = new Client(inject('pgUrl'))
+  await rest.connect()
+  for (const { rolname } of (await rest.query<{ rolname: string }>(`select rolname from pg_roles where rolname like '${prefix}\\_%'`)).rows)
+    await rest.query(`drop role ${rolname}`)
+  await rest.end()
+  await core?.drop()
+})
+
+const roleOf = (app: string) => `${prefix}_${app.replaceAll('-', '_')}`
+function envOf(app: string) {
+  const ledger = new URL(line.ledgerUrl)
+  Object.assign(ledger, { username: roleOf(app), password })
+  const redis = new URL(line.redisUrl)
+  Object.assign(redis, { username: app, password })
+  return { DBOPS_LEDGER_URL: ledger.href, DBOPS_REDIS_URL: redis.href }
+}
+function makeRoles() {
+  const { hostname, port, username, password: ours, pathname } = new URL(line.ledgerUrl)
+  const variables = ['scheduler', 'pg_maintainer', 'neo4j_maintainer', 'redis_inspector', 'alert_relay'].flatMap(name => [
+    '-v',
+    `${name}=${password}`,
+  ])
+  execFileSync('psql', ['--no-psqlrc', '-v', `prefix=${prefix}`, ...variables, '-f', join(deploy, 'sql/ledger-roles.sql')], {
+    stdio: 'pipe',
+    env: {
+      ...process.env,
+      PGHOST: hostname,
+      PGPORT: port,
+      PGUSER: username,
+      PGPASSWORD: decodeURIComponent(ours),
+      PGDATABASE: pathname.slice(1),
+    },
+  })
+}
+const serviceNamed = async (app: string) => (await listServices(line.ledger, 5_000)).find(service => service.app === app)
+
+test('schedules, a dump, an alert and its end, an event of the platform, a cancellation and a lost stream go through, and Redis refused nothing', {
+  timeout: 90_000,
+}, async () => {
+  const say = (...words: string[]) => anywhere([...words, '--yes'], { env: line.env })
+  const dump = await say('run', 'pg.dump', '--dump', 'rows', '--wait')
+  await until('the alert was told', async () => (await owner.query(`select from dbops.deliveries where status = 'delivered'`)).rowCount)
+  mkdirSync(join(line.folder, 'none'))
+  await until(
+    'its end was told',
+    async () => (await owner.query(`select from dbops.deliveries where status = 'delivered' and state = 'resolved'`)).rowCount,
+  )
+  const paused = await say('pause', '--all', '--until', '1s')
+  await admin.flushall()
+  const platform = new Redis(inject('redisUrl'))
+  await platform.xadd(
+    'axiom:events',
+    '*',
+    'event_type',
+    'data_registered',
+    'event_id',
+    '019a0000-0000-7000-8000-00000000abcd',
+    'created_at',
+    new Date().toISOString(),
+    'payload',
+    '{"rows":1}',
+  )
+  platform.disconnect()
+  await until(
+    'what the platform told has set off its run',
+    async () => (await owner.query(`select from dbops.runs where schedule = 'told' and state = 'succeeded'`)).rowCount,
+    { within: 30_000 },
+  )
+  const log = (await admin.call('ACL', 'LOG')) as unknown[]
+  const { rows: unready } = await owner.query('select name, reasons from dbops.services where not ready')
+  expect([dump.code, paused.code, log.map(String), unready]).toEqual([0, 0, [], []])
+})
+
+test('a service under its own role has nothing in excess, one under the owner of everything is told', async () => {
+  expect((await serviceNamed('scheduler'))?.detail['excess']).toEqual([])
+  const other = await line.start('apps/alert-relay/src/main.ts')
+  await until('it has looked', async () =>
+    (await listServices(line.ledger, 5_000)).some(({ detail }) => (detail['excess'] as string[] | undefined)?.includes('superuser')),
+  )
+  const { records } = {
+    records: (await anywhere(['doctor', '--json'], { env: line.env })).stdout
+      .split('\n')
+      .filter(Boolean)
+      .map(text => JSON.parse(text) as { what: string }),
+  }
+  await other.stop()
+  expect(records.map(({ what }) => what)).toContain('its role in the ledger has more than it needs: superuser')
+})
+
+describe('what is taken away', () => {
+  test('in the ledger makes a service not ready, with what is missing', { timeout: 60_000 }, async () => {
+    await owner.query(
+      `revoke update on dbops.runs from ${(await owner.query<{ name: string }>('select dbops.grant_services() as name')).rows[0]!.name}`,
+    )
+    const relay = await line.start('apps/alert-relay/src/main.ts', { env: envOf('alert-relay'), ready: false })
+    await until('it says so', async () =>
+      (await listServices(line.ledger, 5_000)).some(
+        ({ name, reasons }) => name.endsWith(`:${relay.pid}`) && reasons.some(reason => /lacks update on runs; deploy\/sql/.test(reason)),
+      ),
+    )
+    await owner.query('select dbops.grant_services()')
+    expect(await relay.stop()).toBe(0)
+  })
+
+  test.each([
+    ['scheduler', ['flushall']],
+    ['scheduler', ['config', 'set', 'maxmemory', '1']],
+    ['pg-maintainer', ['get', '{dbops}:redis-light:meta']],
+    ['pg-maintainer', ['xadd', 'dbops:events', '*', 'ce', '{}']],
+    ['alert-relay', ['del', '{dbops}:pg-heavy:wait']],
+    ['alert-relay', ['del', 'dbops:events']],
+    ['reader', ['xadd', 'dbops:events', '*', 'ce', '{}']],
+    ['sender', ['xread', 'STREAMS', 'dbops:commands', '0']],
+  ])('of Redis: %s may not %j', async (user, command) => {
+    expect(String(await admin.call('ACL', 'DRYRUN', user, ...command))).toMatch(/no permissions|can't run|cannot/i)
+  })
+})
+
+test('a service under a role that may not change tables says who brings the ledger up to date', async () => {
+  const empty = await freshDatabase()
+  const url = new URL(databaseUrl(inject('pgUrl'), empty.name))
+  Object.assign(url, { username: roleOf('scheduler'), password })
+  const scheduler = await line.start('apps/scheduler/src/main.ts', {
+    env: { ...envOf('scheduler'), DBOPS_LEDGER_URL: url.href },
+    ready: false,
+  })
+  const code = await scheduler.ended
+  await empty.drop()
+  expect([code, scheduler.lines.at(-1)]).toEqual([1, expect.stringContaining('dbops ledger migrate')])
+})

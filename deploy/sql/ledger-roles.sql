@@ -1,0 +1,20 @@
+-- The roles of the ledger: its services, each with a login of its own that reads and writes rows and can change no table.
+--
+-- Run by the role that owns the ledger's database and may make roles, after `dbops ledger migrate` has made the tables; again after a password is to change:
+--   psql "$DBOPS_LEDGER_OWNER_URL" -v prefix=dbops -v scheduler="$(openssl rand -hex 16)" -v pg_maintainer=… -v neo4j_maintainer=… -v redis_inspector=… -v alert_relay=… -f ledger-roles.sql
+-- Each service is then started with DBOPS_LEDGER_URL=postgres://<prefix>_<service>:<password>@host/database. A later release is migrated by the owner first: `dbops ledger migrate`.
+\set ON_ERROR_STOP on
+\set QUIET on
+select dbops.grant_services() as services \gset
+create temp table wanted (role text, password text);
+insert into wanted values
+  (:'prefix' || '_scheduler', :'scheduler'),
+  (:'prefix' || '_pg_maintainer', :'pg_maintainer'),
+  (:'prefix' || '_neo4j_maintainer', :'neo4j_maintainer'),
+  (:'prefix' || '_redis_inspector', :'redis_inspector'),
+  (:'prefix' || '_alert_relay', :'alert_relay');
+select format('create role %I login nosuperuser nocreatedb nocreaterole', role) from wanted where not exists (select from pg_roles where rolname = role) \gexec
+select format('alter role %I password %L', role, password) from wanted \gexec
+select format('grant %I to %I', :'services', role) from wanted \gexec
+drop table wanted;
+\echo the services of this ledger may log in
