@@ -91,7 +91,8 @@ async function careRole() {
   const admin = async (sql: string) => {
     const client = new Client(inject('pgUrl'))
     await client.connect()
-    await client.query(sql).finally(() => client.end())
+    await client.query(sql)
+    await client.end()
   }
   await admin(`create role ${name} login bypassrls password 'secret' in role pg_read_all_data, pg_monitor`)
   return { name, drop: () => admin(`drop role ${name}`) }
