@@ -59,11 +59,7 @@ export async function ledgerStatus({ print, connect }: Context): Promise<void> {
       ? print.colour('yellow', `${outbox.due} events are not in the stream yet, the oldest told ${ago(outbox.oldest!, now)} ago`)
       : 'all told events are in the stream',
   )
-  print.line(
-    summaries.runs
-      ? `${summaries.runs} runs are summed up by day, from ${summaries.from} to ${summaries.to}`
-      : 'no run is older than 400 days',
-  )
+  print.line(summaries.to ? `runs are summed up by day from ${summaries.from} to ${summaries.to}` : 'no run is older than 400 days')
   print.line(
     leases
       .filter(({ name }) => !name.startsWith('probe:'))

@@ -28,7 +28,7 @@ test('an empty one says that it has no dump, and where it is written how it gets
   ])
 })
 
-test('the dump is the newest one of this database on this server; what is summed up and what waits is counted, and every table is told with its size', async () => {
+test('the dump is the newest one of this database on this server; since when runs are summed up and what waits is told, and every table is told with its size', async () => {
   const { rows } = await ledger.query<{ id: string }>('select system_identifier::text as id from pg_control_system()')
   const here = { database: database.name, systemIdentifier: rows[0]!.id }
   await dumped('older', here, 2)
@@ -63,11 +63,20 @@ test('the dump is the newest one of this database on this server; what is summed
   expect([dump.id, outbox.due, summaries, tables.length, tables.every(({ bytes }) => bytes > 0), migrations[0]!.name]).toEqual([
     newest,
     1,
-    { runs: 4, from: '2025-01-10', to: '2025-03-01' },
+    { from: '2025-01-10', to: '2025-03-01' },
     there[0]!.n,
     true,
     '0001-runs.sql',
   ])
+})
+
+test('runs from so long ago that there are only sums of them: it says up to which day', async () => {
+  await ledger.query(
+    `insert into run_summaries (day, task, target, operation, schedule, mode, state, runs, slots, attempts, busy_ms, longest_ms)
+     values (current_date - 400, 'pg.dump', 'core', 'pg.dump:rows', 's', 'do', 'succeeded', 3, 3, 3, 9, 5)`,
+  )
+  const said = [await dbops('runs', '--since', '500d'), await dbops('runs', '--since', '30d')]
+  expect(said.map(({ stdout }) => /^runs up to \d{4}-\d\d-\d\d are summed up by day/m.test(stdout))).toEqual([true, false])
 })
 
 /** Lists a dump that was made so many hours ago of that database. Returns its id. */

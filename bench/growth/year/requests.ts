@@ -20,7 +20,7 @@ const elsewhere = new Set(
    run retry approve reject backups-verify ledger-restored ledger-migrate`.split(/\s+/),
 )
 
-/** Ids of rows from the middle of the year. */
+/** The tails of ids. */
 export interface Known {
   run: string
   alert: string
@@ -43,6 +43,7 @@ export function requestsOf({ run, alert, finding, artifact, deadLetter }: Known)
       ['runs', '--target', 'core-7', '--state', 'failed'],
       ['runs', '--task', 'pg.vacuum', '--state', 'cancelled'],
       ['runs', '--since', '2h', '--limit', '1000'],
+      ['runs', '--since', '500d'],
     ],
     'runs-show': [['runs', 'show', run]],
     logs: [['logs', run]],

@@ -17,24 +17,27 @@ export const command = defineCommand({
     ['./dbops runs --json | jq -r .error.message', 'for scripts'],
   ],
   async run({ options, print, connect }) {
-    const [{ list, states }, { limitOf, wordsOf }, { momentBefore }, { mustExist }, { runColumns, runRecord }] = await Promise.all([
-      import('@dbops/ledger/runs'),
-      import('../filters.ts'),
-      import('../moment.ts'),
-      import('../pauses.ts'),
-      import('../runs/run-record.ts'),
-    ])
+    const [{ list, states }, { summedUp }, { limitOf, wordsOf }, { momentBefore }, { mustExist }, { runColumns, runRecord }] =
+      await Promise.all([
+        import('@dbops/ledger/runs'),
+        import('@dbops/ledger/sizes'),
+        import('../filters.ts'),
+        import('../moment.ts'),
+        import('../pauses.ts'),
+        import('../runs/run-record.ts'),
+      ])
     const wanted = wordsOf('--state', options['state'], states)
     const limit = limitOf(options['limit'])
     const { ledger, environment } = await connect()
     const now = await ledger.now()
     const [task, target, since] = [options['task'], options['target'], options['since']] as (string | undefined)[]
+    const from = since ? momentBefore('--since', since, now) : undefined
     const found = await list(ledger, {
       limit,
       ...(wanted ? { states: wanted } : {}),
       ...(task ? { task } : {}),
       ...(target ? { target } : {}),
-      ...(since ? { since: momentBefore('--since', since, now) } : {}),
+      ...(from ? { since: from } : {}),
     })
     // What has left the configuration or the catalogue still has its history.
     if (!found.length && task !== undefined) await mustExist(ledger, { scope: 'task', name: task })
@@ -45,5 +48,7 @@ export const command = defineCommand({
         ? 'no run like that; ./dbops runs lists all'
         : 'nothing was run yet; ./dbops schedules shows what comes, ./dbops run --help what can be run now'
     print.rows(found.map(runRecord), runColumns(now), none)
+    const { to } = await summedUp(ledger)
+    if (to && from && from <= new Date(to)) print.line(print.colour('dim', `runs up to ${to} are summed up by day: ./dbops ledger status`))
   },
 })

@@ -17,9 +17,10 @@ export const tableSizes = async (db: Queryable): Promise<TableSize[]> => (await 
 const migrated = `select name, applied_at as "appliedAt" from migrations order by name`
 export const appliedMigrations = async (db: Queryable) => (await db.query<{ name: string; appliedAt: Date }>(migrated)).rows
 
-const summed = `select coalesce(sum(runs), 0)::int8 as runs, min(day)::text as "from", max(day)::text as "to" from run_summaries`
-/** Of the runs that are summed up by day: how many, and of which days. */
-export const summedUp = async (db: Queryable) => (await db.query<{ runs: number; from: string | null; to: string | null }>(summed)).rows[0]!
+// By the key's first column: there are as many sums as there were kinds of runs on each day.
+const summed = `select (select day from run_summaries order by day limit 1)::text as "from", (select day from run_summaries order by day desc limit 1)::text as "to"`
+/** The days whose runs are summed up; null where there is none yet. */
+export const summedUp = async (db: Queryable) => (await db.query<{ from: string; to: string } | { from: null; to: null }>(summed)).rows[0]!
 
 const holders = `select name, holder, until > now() as standing from leases order by name`
 export const leaseHolders = async (db: Queryable) => (await db.query<{ name: string; holder: string; standing: boolean }>(holders)).rows

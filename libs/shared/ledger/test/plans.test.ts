@@ -12,6 +12,7 @@ import { backlog, confirmBatch, eventsSince, isDue, recent, savePosition, tokens
 import { sumUpRuns } from '../src/run-summaries.ts'
 import * as runs from '../src/runs.ts'
 import { anyDue, dueSchedules, lastSuccesses } from '../src/schedules.ts'
+import { summedUp } from '../src/sizes.ts'
 import { lastCounted, type StatementReading, saveStatements, topStatements, trimStatements, windowFacts } from '../src/statements.ts'
 import { anyTriggerDue, isAwaited, recordEvent, schedulesTriggered } from '../src/triggers.ts'
 import { freshLedger, type TestLedger } from './ledger-harness.ts'
@@ -59,6 +60,8 @@ const fill = [
   `insert into statement_windows (target, since, until, missing, statements, calls, total_ms, rows, hit, read, dirtied, temp, wal)
    select 't' || n % 20 + 1, now() - (n + 1) * interval '1 min', now() - n * interval '1 min', '{}', array[n], array[1], array[1], array[1], array[1], array[1], array[1], array[1], array[1]
    from generate_series(1, 20000) n`,
+  `insert into run_summaries (day, task, target, operation, schedule, mode, state, runs, slots, attempts, busy_ms, longest_ms)
+   select '2024-01-01'::date + n / 50, 'pg.test', 't' || n, 'pg.test', 's', 'do', 'succeeded', 1, 1, 1, 1, 1 from generate_series(1, 20000) n`,
   `analyze`,
 ]
 
@@ -148,6 +151,7 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'trim statements': db => trimStatements(db, 't9', day(7)),
   'trim commands': db => trimCommands(db, day(90)),
   'sum up runs': db => sumUpRuns(db, day(400)),
+  'days that are summed up': db => summedUp(db),
   'trim the inbox': db => trimInbox(db, day(30)),
 }
 
@@ -208,6 +212,7 @@ const large = new Set([
   'dead_letters',
   'episodes',
   'deliveries',
+  'run_summaries',
 ])
 const read = (plan: Plan): string[] => [
   ...(plan['Node Type'] === 'Seq Scan' && large.has(plan['Relation Name'] ?? '') ? [plan['Relation Name']!] : []),
