@@ -124,6 +124,37 @@ test('a route to the ledger that is lost without a word is found out before the 
   ])
 })
 
+test('an attempt that has its target back before its ledger, long after its lease, does nothing there', { timeout: 60_000 }, async () => {
+  const targetWay = await startProxy(target.url)
+  try {
+    await maintainer.stop()
+    const env = { DBOPS_LEDGER_URL: ledgerWay.url, DBOPS_REDIS_URL: redisWay.url, CORE_URL: targetWay.url }
+    const lonely = await line.start('apps/pg-maintainer/test/line/main.ts', { env })
+    targetWay.freeze()
+    const id = await start('write', { steps: 3, pause: 10 })
+    await until('it is claimed, and its session does not come about', async () => (await find(line.ledger, id))[0]!.state === 'running')
+    ledgerWay.freeze()
+    redisWay.freeze()
+    maintainer = await line.start('apps/pg-maintainer/test/line/main.ts')
+    const run = await ended(id)
+    const before = await fencesAtWork()
+    targetWay.thaw()
+    // Its connection comes about now; it had all the time to write three times.
+    await until(
+      'it is connected',
+      async () => (await db.query(`SELECT FROM pg_stat_activity WHERE application_name LIKE '%:${before[0]! - 1}:%'`)).rowCount,
+    )
+    await new Promise(resolve => setTimeout(resolve, 1_500))
+    const after = await fencesAtWork()
+    ledgerWay.thaw()
+    redisWay.thaw()
+    await until('it was told', () => lonely.lines.some(each => each.includes('attempt_superseded')))
+    expect([run.state, run.fence, after, await fencesAtWork()]).toEqual(['succeeded', before[0], before, before])
+  } finally {
+    await targetWay.close()
+  }
+})
+
 describe('Redis', () => {
   test.each(['freeze', 'forget', 'cut'] as const)('%s: work is taken again soon after', { timeout: 120_000 }, async how => {
     await ended(await start('write', { steps: 1, pause: 1 }))
@@ -160,6 +191,10 @@ describe('SIGTERM ends with 0 within ten seconds', () => {
     expect([await scheduler.stop(), scheduler.lines.filter(each => each.includes('service_ended'))]).toEqual([0, []])
   })
 })
+
+/** Whose effects the target shows, each once. */
+const fencesAtWork = async (): Promise<number[]> =>
+  (await db.query<{ fence: string }>('SELECT DISTINCT fence FROM effects ORDER BY 1')).rows.map(({ fence }) => Number(fence))
 
 async function start(task: string, params: Record<string, unknown>, over: Partial<Birth> = {}): Promise<string> {
   const id = uuidv7()
