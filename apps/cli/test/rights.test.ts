@@ -21,14 +21,20 @@ const password = randomBytes(8).toString('hex')
 let line: Line
 let core: Awaited<ReturnType<typeof freshDatabase>>
 let admin: Redis
+let looked: Redis
 let owner: Client
 
 beforeAll(async () => {
   core = await freshDatabase()
   const target = new Client(core.url)
   await target.connect()
+  await target.query(`create role ${prefix}_shop_owner`)
   await target.query('create table t as select n from generate_series(1, 1000) n')
+  await target.query(`alter table t owner to ${prefix}_shop_owner`)
   await target.end()
+  psql(core.url, 'sql/target-role.sql', { role: `${prefix}_care`, password, owner: `${prefix}_shop_owner` })
+  looked = new Redis(inject('redisUrl'))
+  for (const args of usersIn('redis/platform.acl')) await looked.call('ACL', 'SETUSER', `${prefix}_care`, ...args.slice(1))
   line = await startLine(
     `
 environment: test
@@ -46,48 +52,40 @@ schedules:
   told: { task: pg.analyze, target: core, event: data_registered, params: { tables: [public.t] } }
 alerts: { channels: { desk: { type: console } }, routes: [{ match: {}, to: [desk] }] }
 `,
-    { CORE_URL: core.url, CACHE_URL: inject('redisUrl') },
+    { CORE_URL: as(core.url, `${prefix}_care`), CACHE_URL: as(inject('redisUrl'), `${prefix}_care`) },
   )
   mkdirSync(join(line.folder, 'store'))
   owner = new Client(line.ledgerUrl)
   await owner.connect()
-  makeRoles()
+  const services = ['scheduler', 'pg_maintainer', 'neo4j_maintainer', 'redis_inspector', 'alert_relay'].map(name => [name, password])
+  psql(line.ledgerUrl, 'sql/ledger-roles.sql', { prefix, ...(Object.fromEntries(services) as Record<string, string>) })
   admin = new Redis(line.redisUrl)
-  for (const rule of readFileSync(join(deploy, 'redis/operations.acl'), 'utf8').split('\n')) {
-    const [word, ...args] = rule.split(' ')
-    // The tests themselves go on as `default`.
-    if (word === 'user' && args[0] !== 'default')
-      await admin.call('ACL', 'SETUSER', ...args.map(arg => arg.replace('>CHANGE-ME', `>${password}`)))
-  }
+  // The tests themselves go on as `default`.
+  for (const args of usersIn('redis/operations.acl')) if (args[0] !== 'default') await admin.call('ACL', 'SETUSER', ...args)
   for (const app of apps) await line.start(`apps/${app}/src/main.ts`, { env: envOf(app) })
 }, 60_000)
 afterAll(async () => {
   await owner?.end()
   admin?.disconnect()
   await line?.close()
+  await looked?.call('ACL', 'DELUSER', `${prefix}_care`)
+  looked?.disconnect()
+  await core?.drop()
   const rest = new Client(inject('pgUrl'))
   await rest.connect()
   for (const { rolname } of (await rest.query<{ rolname: string }>(`select rolname from pg_roles where rolname like '${prefix}\\_%'`)).rows)
     await rest.query(`drop role ${rolname}`)
   await rest.end()
-  await core?.drop()
 })
 
 const roleOf = (app: string) => `${prefix}_${app.replaceAll('-', '_')}`
-function envOf(app: string) {
-  const ledger = new URL(line.ledgerUrl)
-  Object.assign(ledger, { username: roleOf(app), password })
-  const redis = new URL(line.redisUrl)
-  Object.assign(redis, { username: app, password })
-  return { DBOPS_LEDGER_URL: ledger.href, DBOPS_REDIS_URL: redis.href }
-}
-function makeRoles() {
-  const { hostname, port, username, password: ours, pathname } = new URL(line.ledgerUrl)
-  const variables = ['scheduler', 'pg_maintainer', 'neo4j_maintainer', 'redis_inspector', 'alert_relay'].flatMap(name => [
-    '-v',
-    `${name}=${password}`,
-  ])
-  execFileSync('psql', ['--no-psqlrc', '-v', `prefix=${prefix}`, ...variables, '-f', join(deploy, 'sql/ledger-roles.sql')], {
+const as = (url: string, username: string) => Object.assign(new URL(url), { username, password }).href
+const envOf = (app: string) => ({ DBOPS_LEDGER_URL: as(line.ledgerUrl, roleOf(app)), DBOPS_REDIS_URL: as(line.redisUrl, app) })
+/** Runs a script of deploy/ as the superuser. */
+function psql(url: string, script: string, variables: Record<string, string>) {
+  const { hostname, port, username, password: ours, pathname } = new URL(url)
+  const args = Object.entries(variables).flatMap(([name, value]) => ['-v', `${name}=${value}`])
+  execFileSync('psql', ['--no-psqlrc', ...args, '-f', join(deploy, script)], {
     stdio: 'pipe',
     env: {
       ...process.env,
@@ -99,6 +97,17 @@ function makeRoles() {
     },
   })
 }
+/** The users of a file, each as the arguments of ACL SETUSER. */
+const usersIn = (file: string): string[][] =>
+  readFileSync(join(deploy, file), 'utf8')
+    .split('\n')
+    .filter(rule => rule.startsWith('user '))
+    .map(rule =>
+      rule
+        .split(' ')
+        .slice(1)
+        .map(word => (word === '>CHANGE-ME' ? `>${password}` : word)),
+    )
 const serviceNamed = async (app: string) => (await listServices(line.ledger, 5_000)).find(service => service.app === app)
 
 test('schedules, a dump, an alert and its end, an event of the platform, a cancellation and a lost stream go through, and Redis refused nothing', {
@@ -133,9 +142,19 @@ test('schedules, a dump, an alert and its end, an event of the platform, a cance
     async () => (await owner.query(`select from dbops.runs where schedule = 'told' and state = 'succeeded'`)).rowCount,
     { within: 30_000 },
   )
-  const log = (await admin.call('ACL', 'LOG')) as unknown[]
+  const log = [
+    ...((await admin.call('ACL', 'LOG')) as unknown[]),
+    ...((await looked.call('ACL', 'LOG')) as unknown[]).filter(entry => String(entry).includes(prefix)),
+  ]
+  const { rows: ends } = await owner.query<{ task: string }>(`select distinct task from dbops.runs where state = 'succeeded' order by task`)
   const { rows: unready } = await owner.query('select name, reasons from dbops.services where not ready')
-  expect([dump.code, paused.code, log.map(String), unready]).toEqual([0, 0, [], []])
+  expect([dump.code, paused.code, log.map(String), unready, ends.map(({ task }) => task)]).toEqual([
+    0,
+    0,
+    [],
+    [],
+    ['pg.analyze', 'pg.dump', 'pg.vacuum'],
+  ])
 })
 
 test('a service under its own role has nothing in excess, one under the owner of everything is told', async () => {
