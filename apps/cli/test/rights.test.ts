@@ -1,12 +1,12 @@
 // The whole line under the roles and users of deploy/: each service with the least that it needs, in the ledger and in Redis. What is taken away is told, what is too much as well.
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listServices } from '@dbops/ledger/services'
 import { databaseUrl } from '@dbops/servers/postgres'
 import { freshDatabase } from '@dbops/testing/database'
-import { type Line, startLine } from '@dbops/testing/line'
+import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
@@ -16,7 +16,11 @@ import { dbops as anywhere } from './a-command.ts'
 const deploy = join(import.meta.dirname, '../../../deploy')
 const prefix = `r${randomBytes(3).toString('hex')}`
 const apps = ['scheduler', 'pg-maintainer', 'redis-inspector', 'alert-relay'] as const
-const password = randomBytes(8).toString('hex')
+// Both are looked for everywhere in the end.
+const password = `pw${randomBytes(8).toString('hex')}`
+const hook = `hook${randomBytes(16).toString('hex')}`
+const rowText = `row${randomBytes(8).toString('hex')}`
+const processes: Process[] = []
 
 let line: Line
 let core: Awaited<ReturnType<typeof freshDatabase>>
@@ -29,7 +33,7 @@ beforeAll(async () => {
   const target = new Client(core.url)
   await target.connect()
   await target.query(`create role ${prefix}_shop_owner`)
-  await target.query('create table t as select n from generate_series(1, 1000) n')
+  await target.query(`create table t as select n, '${rowText}' as body from generate_series(1, 1000) n`)
   await target.query(`alter table t owner to ${prefix}_shop_owner`)
   await target.end()
   psql(core.url, 'sql/target-role.sql', { role: `${prefix}_care`, password, owner: `${prefix}_shop_owner` })
@@ -50,9 +54,13 @@ schedules:
   often: { task: pg.vacuum, target: core, cron: "*/2 * * * * *", params: { tables: [public.t] } }
   nowhere: { task: pg.dump, cron: "*/5 * * * * *", params: { dump: nowhere }, retry: { attempts: 1 } }
   told: { task: pg.analyze, target: core, event: data_registered, params: { tables: [public.t] } }
-alerts: { channels: { desk: { type: console } }, routes: [{ match: {}, to: [desk] }] }
+alerts:
+  channels:
+    desk: { type: console }
+    hook: { type: webhook, url: "http://127.0.0.1:1/\${HOOK}", secret: "\${HOOK}" }
+  routes: [{ match: {}, to: [desk, hook] }]
 `,
-    { CORE_URL: as(core.url, `${prefix}_care`), CACHE_URL: as(inject('redisUrl'), `${prefix}_care`) },
+    { CORE_URL: as(core.url, `${prefix}_care`), CACHE_URL: as(inject('redisUrl'), `${prefix}_care`), HOOK: hook },
   )
   mkdirSync(join(line.folder, 'store'))
   owner = new Client(line.ledgerUrl)
@@ -62,7 +70,7 @@ alerts: { channels: { desk: { type: console } }, routes: [{ match: {}, to: [desk
   admin = new Redis(line.redisUrl)
   // The tests themselves go on as `default`.
   for (const args of usersIn('redis/operations.acl')) if (args[0] !== 'default') await admin.call('ACL', 'SETUSER', ...args)
-  for (const app of apps) await line.start(`apps/${app}/src/main.ts`, { env: envOf(app) })
+  for (const app of apps) processes.push(await line.start(`apps/${app}/src/main.ts`, { env: envOf(app) }))
 }, 60_000)
 afterAll(async () => {
   await owner?.end()
@@ -121,7 +129,6 @@ test('schedules, a dump, an alert and its end, an event of the platform, a cance
     'its end was told',
     async () => (await owner.query(`select from dbops.deliveries where status = 'delivered' and state = 'resolved'`)).rowCount,
   )
-  const paused = await say('pause', '--all', '--until', '1s')
   await admin.flushall()
   const platform = new Redis(inject('redisUrl'))
   await platform.xadd(
@@ -142,6 +149,7 @@ test('schedules, a dump, an alert and its end, an event of the platform, a cance
     async () => (await owner.query(`select from dbops.runs where schedule = 'told' and state = 'succeeded'`)).rowCount,
     { within: 30_000 },
   )
+  const paused = await say('pause', '--all', '--until', '1s')
   const log = [
     ...((await admin.call('ACL', 'LOG')) as unknown[]),
     ...((await looked.call('ACL', 'LOG')) as unknown[]).filter(entry => String(entry).includes(prefix)),
@@ -214,3 +222,84 @@ test('a service under a role that may not change tables says who brings the ledg
   await empty.drop()
   expect([code, scheduler.lines.at(-1)]).toEqual([1, expect.stringContaining('dbops ledger migrate')])
 })
+
+test('no password, no token and no row has gone anywhere where it does not belong', { timeout: 60_000 }, async () => {
+  // What goes wrong tells the most: a password that is not taken, a target that is not there, a receiver that cannot be reached.
+  const wrong = [as(core.url, `${prefix}_nobody`), as('postgres://127.0.0.1:1/none', 'dbops')]
+  for (const url of wrong) {
+    const broken = await line.start('apps/pg-maintainer/src/main.ts', { env: { ...envOf('pg-maintainer'), CORE_URL: url }, ready: false })
+    processes.push(broken)
+    await until('it has said what is wrong', () => broken.lines.some(each => /does not answer|authentication|refused|ECONN/.test(each)), {
+      within: 20_000,
+    })
+    await broken.stop()
+  }
+  await until(
+    'the receiver was tried',
+    async () => (await owner.query(`select from dbops.deliveries where channel = 'hook' and last_error is not null`)).rowCount,
+    { within: 20_000 },
+  )
+  const places = {
+    logs: processes.flatMap(({ lines }) => lines).join('\n'),
+    'command lines': processes
+      .filter(one => one.isRunning())
+      .map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+      .join('\n'),
+    ledger: await ledgerAsText(),
+    'operations Redis': await redisAsText(),
+    manifests: readdirSync(join(line.folder, 'store'), { recursive: true, encoding: 'utf8' })
+      .filter(file => file.endsWith('manifest.json') || file.endsWith('globals.sql'))
+      .map(file => readFileSync(join(line.folder, 'store', file), 'utf8'))
+      .join('\n'),
+    answers: (
+      await Promise.all(
+        [['status'], ['doctor'], ['runs'], ['alerts'], ['targets'], ['findings'], ['config', 'render', line.configFile]].map(words =>
+          anywhere([...words, '--json'], { env: line.env }),
+        ),
+      )
+    )
+      .map(({ stdout, stderr }) => stdout + stderr)
+      .join('\n'),
+  }
+  const found = Object.entries(places).flatMap(([place, text]) =>
+    [password, hook, rowText].filter(secret => text.includes(secret)).map(secret => `${secret} in ${place}`),
+  )
+  // The search itself: each place is there, and what stands in it is found.
+  const known = Object.entries({
+    logs: 'run_started',
+    'command lines': 'main.ts',
+    ledger: 'pg.dump:rows',
+    'operations Redis': 'io.axiom.dbops',
+    manifests: '"formatVersion": 1',
+    answers: 'scheduler@',
+  })
+  expect([found, known.filter(([place, text]) => !places[place as keyof typeof places].includes(text))]).toEqual([[], []])
+})
+
+async function ledgerAsText(): Promise<string> {
+  const { rows: tables } = await owner.query<{ name: string }>(
+    `select relname as name from pg_class where relnamespace = 'dbops'::regnamespace and relkind = 'r'`,
+  )
+  const texts = await Promise.all(
+    tables.map(async ({ name }) => JSON.stringify((await owner.query(`select t::text from dbops.${name} t`)).rows)),
+  )
+  return texts.join('\n')
+}
+async function redisAsText(): Promise<string> {
+  const texts: string[] = []
+  for (const key of await admin.keys('*')) {
+    const type = await admin.type(key)
+    const value =
+      type === 'stream'
+        ? await admin.xrange(key, '-', '+')
+        : type === 'hash'
+          ? await admin.hgetall(key)
+          : type === 'string'
+            ? await admin.get(key)
+            : type === 'list'
+              ? await admin.lrange(key, 0, -1)
+              : await admin.dump(key)
+    texts.push(`${key} ${JSON.stringify(value)}`)
+  }
+  return texts.join('\n')
+}
