@@ -50,12 +50,12 @@ export async function migrate(settings: ClientConfig, how: 'apply' | 'expect'): 
         code: 'ledger_outdated',
         hint: 'start the services of this version once: they bring it up to date',
       })
-    return await apply(client)
-  } catch (error) {
-    if ((error as { code?: string }).code !== '42501') throw error
-    throw new Problem(`the ledger is to be brought up to date, and this role may not do that: ${(error as Error).message}`, {
-      code: 'ledger_outdated',
-      hint: 'run "dbops ledger migrate" with the login that owns the ledger, then start this again',
+    return await apply(client).catch((error: Error & { code?: string }) => {
+      if (error.code !== '42501') throw error
+      throw new Problem(`the ledger is to be brought up to date, and this role may not do that: ${error.message}`, {
+        code: 'ledger_outdated',
+        hint: 'run "dbops ledger migrate" with the login that owns the ledger, then start this again',
+      })
     })
   } finally {
     await client.end()
