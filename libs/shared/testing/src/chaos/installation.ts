@@ -41,7 +41,13 @@ const crew: [AppName, number][] = [
   ['alert-relay', 2],
 ]
 
-export async function startInstallation({ say }: { say: (line: string) => void }): Promise<Installation> {
+export async function startInstallation({
+  say,
+  timers,
+}: {
+  say: (line: string) => void
+  timers?: 'tenth' | 'real'
+}): Promise<Installation> {
   await using started = new AsyncDisposableStack()
   const missing: Installation['missing'] = []
   const folder = mkdtempSync(join(tmpdir(), 'dbops-chaos-'))
@@ -74,7 +80,7 @@ export async function startInstallation({ say }: { say: (line: string) => void }
   started.defer(sink.stop)
 
   const configFile = join(folder, 'axiom.yaml')
-  writeFileSync(configFile, configFor(store))
+  writeFileSync(configFile, configFor(store, timers))
   const processes: Supervised[] = []
   for (const [app, count] of crew)
     for (let i = 1; i <= count; i++) {

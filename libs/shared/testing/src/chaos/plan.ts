@@ -58,9 +58,9 @@ export const schedules = [
 const schedule = (s: (typeof schedules)[number]) =>
   `  ${s.name}: { task: ${s.task}, ${s.params.includes('tables') ? 'target: core, ' : ''}cron: "${s.offset}-59/${s.every} * * * * *", zone: ${s.zone}, params: ${s.params}, misfire: ${s.misfire}, overlap: ${s.overlap}, catchUp: 30m, retry: { attempts: 20, backoff: 1s } }\n`
 
-/** Timers a tenth of the real ones. `storeFolder`: where dumps go. */
-export const configFor = (storeFolder: string) => `environment: chaos
-timers: { heartbeat: 500ms, lease: 3s, reap: 500ms }
+/** Timers a tenth of the real ones, unless they are to be `real`. `storeFolder`: where dumps go. */
+export const configFor = (storeFolder: string, timers: 'tenth' | 'real' = 'tenth') => `environment: chaos
+${timers === 'tenth' ? 'timers: { heartbeat: 500ms, lease: 3s, reap: 500ms }' : ''}
 targets:
   core: { engine: pg, url: "\${CORE_URL}", concurrency: { heavy: 3, light: 4 } }
   cache: { engine: redis, url: "\${PLATFORM_URL}" }
