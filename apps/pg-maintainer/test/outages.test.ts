@@ -23,11 +23,12 @@ beforeEach(async () => {
   await db.query('CREATE TABLE effects (run uuid, fence bigint, step int, at timestamptz DEFAULT clock_timestamp())')
   await db.query('CREATE TABLE world (open boolean, by bigint)')
   await db.query('INSERT INTO world VALUES (false, 0)')
-  line = await startLine(`targets: { core: { engine: pg, url: "\${CORE_URL}" } }\n`, { CORE_URL: target.url })
+  line = await startLine(`targets: { core: { engine: pg, url: "\${CORE_URL}", concurrency: { heavy: 8 } } }\n`, { CORE_URL: target.url })
   ledgerWay = await startProxy(line.ledgerUrl)
   redisWay = await startProxy(line.redisUrl)
   await line.start('apps/scheduler/src/main.ts')
   maintainer = await line.start('apps/pg-maintainer/test/line/main.ts', {
+    args: ['--concurrency', 'heavy=8'],
     env: { DBOPS_LEDGER_URL: ledgerWay.url, DBOPS_REDIS_URL: redisWay.url },
   })
 })
@@ -77,7 +78,7 @@ test('a claim whose reply is lost costs no attempt', async () => {
 
 test('ledger sessions that break in the middle of everything cost no attempt and no process', async () => {
   const ids = await Promise.all(
-    [1, 2, 3].map(i => start('write', { steps: 30, pause: 100 }, { lane: 'light', operation: `pg.write:${i}` })),
+    [1, 2, 3].map(i => start('write', { steps: 30, pause: 100 }, { operation: `pg.write:${i}` })),
   )
   await until('they write', async () => (await db.query('SELECT 1 FROM effects')).rows.length)
   for (let i = 0; i < 15; i++) {
@@ -90,7 +91,7 @@ test('ledger sessions that break in the middle of everything cost no attempt and
 
 test('a ledger that is slow for everything else renews the leases in time', async () => {
   const ids = await Promise.all(
-    [1, 2, 3, 4].map(i => start('write', { steps: 60, pause: 100 }, { lane: 'light', operation: `pg.write:${i}` })),
+    [1, 2, 3, 4].map(i => start('write', { steps: 60, pause: 100 }, { operation: `pg.write:${i}` })),
   )
   await until('all write', async () => (await db.query('SELECT DISTINCT run FROM effects')).rows.length === 4)
   ledgerWay.delay(150)

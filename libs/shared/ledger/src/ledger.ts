@@ -97,7 +97,8 @@ export async function openLedger({
   const ears = new Ears(settings)
   const briefly = <Row extends object>(sql: string, values?: unknown[]) => {
     const statement = { ...prepared(sql, values), query_timeout: answerWithin }
-    return (ears.ask<Row>(statement) ?? pool.query(statement)) as Promise<{ rows: Row[]; rowCount: number | null }>
+    // While there is no session that listens, one of the pool's; but not in a queue behind statements that wait for an answer themselves.
+    return (ears.ask<Row>(statement) ?? within(answerWithin, pool.query(statement))) as Promise<{ rows: Row[]; rowCount: number | null }>
   }
   return {
     installation,
@@ -150,6 +151,20 @@ function prepared(text: string, values?: unknown[]): QueryConfig {
   let name = names.get(text)
   if (!name) names.set(text, (name = createHash('sha256').update(text).digest('base64url').slice(0, 16)))
   return { name, text, values }
+}
+
+/** What `work` gives, if it does within `ms`. It is not ended: what it does later must do no harm. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const over = new AbortController()
+  try {
+    const late = sleep(ms, undefined, { ref: false, signal: over.signal }).then(() => {
+      throw new Error('timeout exceeded when trying to connect to the ledger')
+    })
+    return await Promise.race([work, late])
+  } finally {
+    over.abort()
+    work.catch(() => undefined)
+  }
 }
 
 /** True when the ledger could not be reached or went away: wait and try again; anything else is a real error. */
