@@ -13,6 +13,7 @@ export function backoff(attempt: number, chance = Math.random()): number {
 /** Milliseconds that a `Retry-After` header asks for, in seconds or as an HTTP date (RFC 9110 §10.2.3): at least 1 s, at most a day; undefined when it says neither. */
 export function retryAfter(header: string | null, now: Date): number | undefined {
   if (!header) return undefined
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now.getTime()
+  // Date.parse alone would take -5 or 1.5 for a date.
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : /^[A-Za-z]{3}/.test(header) ? Date.parse(header) - now.getTime() : Number.NaN
   return Number.isNaN(ms) ? undefined : Math.min(day, Math.max(1_000, ms))
 }

@@ -77,9 +77,7 @@ test('a claim whose reply is lost costs no attempt', async () => {
 })
 
 test('ledger sessions that break in the middle of everything cost no attempt and no process', async () => {
-  const ids = await Promise.all(
-    [1, 2, 3].map(i => start('write', { steps: 30, pause: 100 }, { operation: `pg.write:${i}` })),
-  )
+  const ids = await Promise.all([1, 2, 3].map(i => start('write', { steps: 30, pause: 100 }, { operation: `pg.write:${i}` })))
   await until('they write', async () => (await db.query('SELECT 1 FROM effects')).rows.length)
   for (let i = 0; i < 15; i++) {
     ledgerWay.cut()
@@ -90,9 +88,7 @@ test('ledger sessions that break in the middle of everything cost no attempt and
 })
 
 test('a ledger that is slow for everything else renews the leases in time', async () => {
-  const ids = await Promise.all(
-    [1, 2, 3, 4].map(i => start('write', { steps: 60, pause: 100 }, { operation: `pg.write:${i}` })),
-  )
+  const ids = await Promise.all([1, 2, 3, 4].map(i => start('write', { steps: 60, pause: 100 }, { operation: `pg.write:${i}` })))
   await until('all write', async () => (await db.query('SELECT DISTINCT run FROM effects')).rows.length === 4)
   ledgerWay.delay(150)
   // Both sessions of the pool wait for a lock, as claims do behind a process that sleeps.

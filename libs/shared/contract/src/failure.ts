@@ -1,5 +1,6 @@
 // The four ways in which work ends badly, and the one shape in which a failure is stored, sent and shown.
 import { z } from 'zod'
+import { keepable } from './keepable.ts'
 
 export const failure = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }).meta({ title: 'Failure' })
 export type Failure = z.infer<typeof failure>
@@ -38,13 +39,14 @@ export class Later extends Problem {
   }
 }
 
-/** Any thrown value as a Failure. SQLSTATE and `errno` codes are kept as the code, so that causes can be counted. */
+/** Any thrown value as a Failure that can be stored, whatever it quotes. SQLSTATE and `errno` codes are kept as the code, so that causes can be counted. */
 export function failureOf(error: unknown): Failure {
-  if (error instanceof Problem) return { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
+  if (error instanceof Problem)
+    return { code: error.code, message: keepable(error.message), ...(error.hint ? { hint: keepable(error.hint) } : {}) }
   if (error instanceof AggregateError && error.errors.length) return failureOf(error.errors[0])
-  if (!(error instanceof Error)) return { code: 'error', message: String(error) }
+  if (!(error instanceof Error)) return { code: 'error', message: keepable(String(error)) }
   const { code } = error as { code?: unknown }
-  return { code: typeof code === 'string' ? code : 'error', message: error.message || error.name }
+  return { code: typeof code === 'string' ? code : 'error', message: keepable(error.message || error.name) }
 }
 
 const snake = (name: string) => name.replace(/(?<=[a-z])[A-Z]/g, letter => `_${letter}`).toLowerCase()

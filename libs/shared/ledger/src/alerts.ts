@@ -194,7 +194,7 @@ const newest = `${rowsOf}
 export const listAlerts = async (db: Queryable, { state, limit }: { state?: AlertState; limit: number }): Promise<AlertRow[]> =>
   (await db.query<AlertRow>(newest, [state ?? null, limit])).rows
 
-const byTail = `${rowsOf} where e.id::text like '%' || $1 order by e.id desc limit 2`
+const byTail = `${rowsOf} where right(e.id::text, 8) = right($1, 8) and e.id::text like '%' || $1 order by e.id desc limit 2`
 /** At most two whose id ends in `tail`. */
 export const findAlerts = async (db: Queryable, tail: string): Promise<AlertRow[]> => (await db.query<AlertRow>(byTail, [tail])).rows
 

@@ -1,5 +1,6 @@
 // What readers of dbops:events set aside, and its way back: an event goes out again under its own id, which all who have handled it pass by.
 import type { Envelope } from '@dbops/contract/envelope'
+import { keepable } from '@dbops/contract/keepable'
 import { v7 as uuidv7 } from 'uuid'
 import type { Queryable } from './ledger.ts'
 import { rowsOf } from './outbox.ts'
@@ -22,7 +23,7 @@ const insert = `
   insert into dead_letters (id, reader, entry, reason, event, ce) values ($1, $2, $3, $4, $5, $6) on conflict (reader, entry) do nothing`
 /** Set aside twice, as after a lost acknowledgement, it is there once. */
 export const setAside = (db: Queryable, d: Pick<DeadLetter, 'reader' | 'entry' | 'reason' | 'event' | 'ce'>) =>
-  db.query(insert, [uuidv7(), d.reader, d.entry, d.reason, d.event, d.ce])
+  db.query(insert, [uuidv7(), d.reader, d.entry, keepable(d.reason), d.event, keepable(d.ce)])
 
 const columns = `id, reader, entry, reason, event, ce, at, replayed_at as "replayedAt", replayed_by as "replayedBy"`
 const newest = `

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { birth } from '@dbops/testing/birth'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { findAlerts } from '../src/alerts.ts'
 import { trimCommands } from '../src/commands.ts'
 import { firstTime, firstTimes, trimInbox } from '../src/inbox.ts'
 import { rejectedWithin, setAsideEntries } from '../src/ingest.ts'
@@ -12,7 +13,7 @@ import { backlog, confirmBatch, eventsSince, isDue, recent, savePosition, tokens
 import { sumUpRuns } from '../src/run-summaries.ts'
 import * as runs from '../src/runs.ts'
 import { anyDue, dueSchedules, lastSuccesses } from '../src/schedules.ts'
-import { summedUp } from '../src/sizes.ts'
+import { newestDumpOfThis, summedUp } from '../src/sizes.ts'
 import { lastCounted, type StatementReading, saveStatements, topStatements, trimStatements, windowFacts } from '../src/statements.ts'
 import { anyTriggerDue, isAwaited, recordEvent, schedulesTriggered } from '../src/triggers.ts'
 import { freshLedger, type TestLedger } from './ledger-harness.ts'
@@ -151,6 +152,8 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'trim statements': db => trimStatements(db, 't9', day(7)),
   'trim commands': db => trimCommands(db, day(90)),
   'sum up runs': db => sumUpRuns(db, day(400)),
+  'find an alert': db => findAlerts(db, 'ffffffff'),
+  'newest dump of this ledger': db => newestDumpOfThis(db),
   'days that are summed up': db => summedUp(db),
   'trim the inbox': db => trimInbox(db, day(30)),
 }

@@ -1,6 +1,7 @@
 // Reads `dbops:events` in a consumer group. What Redis delivers at least once takes effect once: the inbox row is written in the effect's own transaction.
 import { type Envelope, envelope, signalOf } from '@dbops/contract/envelope'
 import { failureOf } from '@dbops/contract/failure'
+import { isKeepable } from '@dbops/contract/keepable'
 import { signals } from '@dbops/contract/signals'
 import { setAside as keepDeadLetter } from '@dbops/ledger/dead-letters'
 import { failed, firstTime, forget } from '@dbops/ledger/inbox'
@@ -52,7 +53,7 @@ export async function consume(r: Reader): Promise<void> {
   const setAside = async (id: string, fields: string[], reason: string, eventId: string | null) => {
     const event = valueOf(fields) ?? ''
     const ce = eventId === null && event.length > 1_024 ? `${event.slice(0, 1_024)}…` : event
-    await keepDeadLetter(r.ledger, { reader: r.group, entry: id, reason, event: eventId, ce: ce.replaceAll('\0', '�') })
+    await keepDeadLetter(r.ledger, { reader: r.group, entry: id, reason, event: eventId, ce })
     await r.prompt.xadd(
       deadLetters,
       'MAXLEN',
@@ -138,6 +139,8 @@ function parse(fields: string[]): { event: Envelope } | { reason: string } | { s
   } catch {
     return { reason: 'its field "ce" is no JSON' }
   }
+  // No effect in the ledger could hold it, and no outbox send it again.
+  if (!isKeepable(value)) return { reason: 'it holds U+0000 or half a surrogate pair, which no database keeps' }
   const parsed = envelope.safeParse(value)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!
