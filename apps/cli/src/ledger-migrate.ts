@@ -13,15 +13,12 @@ export async function migrateLedger({ options, print }: Context): Promise<void> 
   if (!url)
     throw new Failed('unreachable', 'no ledger is named', { hint: 'DBOPS_LEDGER_URL, with the login that owns it, or --config FILE' })
   registerSecret(url)
-  const begun = new Date()
+  // As services that own the ledger do at their start.
   const ledger = await openLedger({ url, name: `cli:${process.pid}`, sessions: 1 })
   try {
-    const now = await ledger.now()
+    const { migrated: applied } = ledger
     const services = await grantServices(ledger)
     const all = await appliedMigrations(ledger)
-    const applied = all
-      .filter(({ appliedAt }) => now.getTime() - appliedAt.getTime() <= Date.now() - begun.getTime() + 1_000)
-      .map(({ name }) => name)
     print.record({ applied, migrations: all.length, services })
     print.line(applied.length ? `applied ${applied.join(', ')}` : `nothing was missing: ${all.length} migrations`)
     print.line(

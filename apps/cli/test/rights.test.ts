@@ -303,3 +303,19 @@ async function redisAsText(): Promise<string> {
   }
   return texts.join('\n')
 }
+
+test('ledger migrate brings an empty ledger up to date, gives the services their rights, and says what it did', async () => {
+  const empty = await freshDatabase()
+  const env = { ...line.env, DBOPS_LEDGER_URL: empty.url }
+  const [first, second] = [await anywhere(['ledger', 'migrate', '--json'], { env }), await anywhere(['ledger', 'migrate'], { env })]
+  const { applied, migrations, services } = JSON.parse(first.stdout) as { applied: string[]; migrations: number; services: string }
+  const other = await anywhere(['ledger', 'migrate'], { env: { ...env, DBOPS_LEDGER_URL: as(empty.url, roleOf('scheduler')) } })
+  await empty.drop()
+  expect([applied.length === migrations, applied[0], services, second.stdout.split('\n')[0], other.code]).toEqual([
+    true,
+    '0001-runs.sql',
+    `${empty.name}_services`,
+    `nothing was missing: ${migrations} migrations`,
+    1,
+  ])
+})

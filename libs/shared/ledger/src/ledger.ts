@@ -19,6 +19,8 @@ export type Channel = (typeof channels)[number]
 
 export interface Ledger extends Queryable {
   readonly installation: string
+  /** The names of the migrations that were applied as it was opened. */
+  readonly migrated: readonly string[]
   /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
   transaction<T>(work: (db: Queryable) => Promise<T>): Promise<T>
   /** Calls `heard` for every notification on `channel`, and once after each reconnect, since some may have been missed. Returns the way to stop. */
@@ -82,9 +84,10 @@ export async function openLedger({
   pool.on('error', () => undefined) // an idle session that breaks is replaced by the next query
   let told = ''
   let installation: string
+  let migrated: string[]
   for (;;) {
     try {
-      await migrate(settings, migrations)
+      migrated = await migrate(settings, migrations)
       installation = (await pool.query<{ id: string }>('select id from installation')).rows[0]!.id
       break
     } catch (error) {
@@ -102,6 +105,7 @@ export async function openLedger({
   }
   return {
     installation,
+    migrated,
     query: (sql, values) => pool.query(prepared(sql, values)) as never,
     apart: { query: briefly },
     get waiting() {
