@@ -45,7 +45,7 @@ async function workerKilled(place: Place): Promise<number> {
       async () =>
         (
           await ledger.query<{ id: string; worker: string; fence: number }>(
-            `select id, worker, fence from runs where state = 'running' and task = 'pg.purge'`,
+            `select id, worker, fence from runs where state = 'running' and task = 'pg.purge' and losses = 0`,
           )
         ).rows[0],
       { within: 60_000, every: 10 },
