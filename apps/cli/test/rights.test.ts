@@ -36,7 +36,7 @@ beforeAll(async () => {
   await target.query(`create table t as select n, '${rowText}' as body from generate_series(1, 1000) n`)
   await target.query(`alter table t owner to ${prefix}_shop_owner`)
   await target.end()
-  psql(core.url, 'sql/target-role.sql', { role: `${prefix}_care`, password, owner: `${prefix}_shop_owner` })
+  psql(core.url, 'sql/target-role.sql', { role: `${prefix}_care`, owner: `${prefix}_shop_owner` })
   looked = new Redis(inject('redisUrl'))
   for (const args of usersIn('redis/platform.acl')) await looked.call('ACL', 'SETUSER', `${prefix}_care`, ...args.slice(1))
   line = await startLine(
@@ -65,8 +65,7 @@ alerts:
   mkdirSync(join(line.folder, 'store'))
   owner = new Client(line.ledgerUrl)
   await owner.connect()
-  const services = ['scheduler', 'pg_maintainer', 'neo4j_maintainer', 'redis_inspector', 'alert_relay'].map(name => [name, password])
-  psql(line.ledgerUrl, 'sql/ledger-roles.sql', { prefix, ...(Object.fromEntries(services) as Record<string, string>) })
+  psql(line.ledgerUrl, 'sql/ledger-roles.sql', { prefix })
   admin = new Redis(line.redisUrl)
   // The tests themselves go on as `default`.
   for (const args of usersIn('redis/operations.acl')) if (args[0] !== 'default') await admin.call('ACL', 'SETUSER', ...args)
@@ -92,11 +91,13 @@ const envOf = (app: string) => ({ DBOPS_LEDGER_URL: as(line.ledgerUrl, roleOf(ap
 /** Runs a script of deploy/ as the superuser. */
 function psql(url: string, script: string, variables: Record<string, string>) {
   const { hostname, port, username, password: ours, pathname } = new URL(url)
+  const names = ['SCHEDULER', 'PG_MAINTAINER', 'NEO4J_MAINTAINER', 'REDIS_INSPECTOR', 'ALERT_RELAY', 'ROLE'].map(name => `${name}_PASSWORD`)
   const args = Object.entries(variables).flatMap(([name, value]) => ['-v', `${name}=${value}`])
   execFileSync('psql', ['--no-psqlrc', ...args, '-f', join(deploy, script)], {
     stdio: 'pipe',
     env: {
       ...process.env,
+      ...Object.fromEntries(names.map(name => [name, password])),
       PGHOST: hostname,
       PGPORT: port,
       PGUSER: username,
@@ -118,7 +119,7 @@ const usersIn = (file: string): string[][] =>
     )
 const serviceNamed = async (app: string) => (await listServices(line.ledger, 5_000)).find(service => service.app === app)
 
-test('schedules, a dump, an alert and its end, an event of the platform, a cancellation and a lost stream go through, and Redis refused nothing', {
+test('schedules, a dump, an alert and its end, an event of the platform, a pause and a lost stream go through, and Redis refused nothing', {
   timeout: 90_000,
 }, async () => {
   const say = (...words: string[]) => anywhere([...words, '--yes'], { env: line.env })
@@ -261,9 +262,11 @@ test('no password, no token and no row has gone anywhere where it does not belon
       .map(({ stdout, stderr }) => stdout + stderr)
       .join('\n'),
   }
-  const found = Object.entries(places).flatMap(([place, text]) =>
-    [password, hook, rowText].filter(secret => text.includes(secret)).map(secret => `${secret} in ${place}`),
-  )
+  const search = (all: Record<string, string>) =>
+    Object.entries(all).flatMap(([place, text]) =>
+      [password, hook, rowText].filter(secret => text.includes(secret)).map(secret => `${secret} in ${place}`),
+    )
+  const found = search(places)
   // The search itself: each place is there, and what stands in it is found.
   const known = Object.entries({
     logs: 'run_started',
@@ -273,7 +276,12 @@ test('no password, no token and no row has gone anywhere where it does not belon
     manifests: '"formatVersion": 1',
     answers: 'scheduler@',
   })
-  expect([found, known.filter(([place, text]) => !places[place as keyof typeof places].includes(text))]).toEqual([[], []])
+  const planted = search({ ...places, ledger: `${places.ledger}${hook}` })
+  expect([found, planted, known.filter(([place, text]) => !places[place as keyof typeof places].includes(text))]).toEqual([
+    [],
+    [`${hook} in ledger`],
+    [],
+  ])
 })
 
 async function ledgerAsText(): Promise<string> {
