@@ -41,7 +41,11 @@ export function momentAfter(flag: string, text: string, now: Date, zone = localZ
 }
 
 function moment(flag: string, text: string, now: Date, sign: 1 | -1, zone: string): Date {
-  if (/^[0-9]+(ms|s|m|h|d)$/.test(text)) return new Date(now.getTime() + sign * parseDuration(text))
+  if (/^[0-9]+(ms|s|m|h|d)$/.test(text)) {
+    const at = new Date(now.getTime() + sign * parseDuration(text))
+    if (!Number.isNaN(at.getTime())) return at
+    throw new Failed('wrong', `${flag}: "${text}" leads out of the calendar`, { hint: 'write 30m, 2h, 7d' })
+  }
   const at = instantOf(text.replace(/\.\d+(?=Z|[+-]|$)/, ''), zone)
   if (!at)
     throw new Failed('wrong', `${flag}: "${text}" is neither a duration nor a point in time`, {
