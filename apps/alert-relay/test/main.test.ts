@@ -54,6 +54,10 @@ test('an event on the stream becomes one signed notification and one line; its s
   await tell({ at: '05:02', event: 'backup_completed', operation: 'pg.dump:other' })
   await tell({ at: '05:03', event: 'backup_completed' })
   await until('the all-clear', () => sink.received.length === 2 && relay.notifications().length === 2)
+  // The receiver has it before the ledger knows that it has.
+  await until('both are written down as delivered', async () =>
+    (await listAlerts(bench.ledger, { limit: 1 }))[0]!.deliveries.every(({ state }) => state === 'delivered'),
+  )
   expect([
     sink.received.map(({ verified, body }) => [verified, JSON.parse(body).alert.state]),
     relay.notifications().map(line => [line.level, line.state]),

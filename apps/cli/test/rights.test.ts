@@ -224,21 +224,21 @@ test('a service under a role that may not change tables says who brings the ledg
   expect([code, scheduler.lines.at(-1)]).toEqual([1, expect.stringContaining('dbops ledger migrate')])
 })
 
-test('no password, no token and no row has gone anywhere where it does not belong', { timeout: 60_000 }, async () => {
+test('no password, no token and no row has gone anywhere where it does not belong', { timeout: 180_000 }, async () => {
   // What goes wrong tells the most: a password that is not taken, a target that is not there, a receiver that cannot be reached.
   const wrong = [as(core.url, `${prefix}_nobody`), as('postgres://127.0.0.1:1/none', 'dbops')]
   for (const url of wrong) {
     const broken = await line.start('apps/pg-maintainer/src/main.ts', { env: { ...envOf('pg-maintainer'), CORE_URL: url }, ready: false })
     processes.push(broken)
     await until('it has said what is wrong', () => broken.lines.some(each => /does not answer|authentication|refused|ECONN/.test(each)), {
-      within: 20_000,
+      within: 60_000,
     })
     await broken.stop()
   }
   await until(
     'the receiver was tried',
     async () => (await owner.query(`select from dbops.deliveries where channel = 'hook' and last_error is not null`)).rowCount,
-    { within: 20_000 },
+    { within: 60_000 },
   )
   const places = {
     logs: processes.flatMap(({ lines }) => lines).join('\n'),
