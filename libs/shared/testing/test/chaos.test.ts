@@ -37,7 +37,7 @@ test('faults of one part never come together, and all are over before the end', 
 })
 
 test('under kills, cuts, lost replies, an emptied Redis and a ledger that crashes nothing is lost and nothing done twice', {
-  timeout: 240_000,
+  timeout: 360_000,
 }, async () => {
   const said: string[] = []
   const report = await runChaos({ minutes: 0.75, seed: 1, every: 900, say: line => void said.push(line) })

@@ -153,10 +153,10 @@ async function finish(ledger: Ledger, at: Installation, ended: Date, say: (line:
     const rest = left[0]!
     const pending = await pendingOf(at)
     if (!rows.length && !pending && Object.values(rest).every(n => n === 0)) return
-    // As long as something moves it is only slow; what stands still for a minute stays where it is.
+    // As long as something moves it is only slow. An entry that a killed reader left is claimed when it has been idle for a minute, so two of them are waited for.
     const to = JSON.stringify([rows.map(({ id, state }) => id + state), rest, pending])
     if (to !== moved.to) moved = { at: performance.now(), to }
-    if (performance.now() > Math.min(deadline, moved.at + 60_000)) {
+    if (performance.now() > Math.min(deadline, moved.at + 120_000)) {
       say(`not finished: ${JSON.stringify({ rows: rows.slice(0, 5), rest, pending })}`)
       return
     }
