@@ -108,7 +108,8 @@ const kinds = {
         { who: `alert-relay-${random.between(1, 2)}`, server: 'redis', with: 'xack' },
       ] as const),
     apply(f, g) {
-      void way(g, f)?.loseReplyTo(String(f.with), '')
+      const trap = way(g, f)?.loseReplyTo(String(f.with))
+      return () => trap?.disarm()
     },
   },
   flushall: {
