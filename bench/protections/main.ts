@@ -1,12 +1,12 @@
 // Takes out each protection of the run protocol on a copy of the source, attacks what is left, and tells whether the judge of the history sees it.
-import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { ChaosReport } from '@dbops/testing/chaos/run-chaos'
+import { copySource } from '@dbops/testing/source-copy'
 
-const root = join(import.meta.dirname, '../..')
 const say = (line: string) => process.stderr.write(`${line}\n`)
 interface Protection {
   name: string
@@ -115,7 +115,8 @@ const { values } = parseArgs({
 })
 const results: { protection: string; found: boolean; seed: number; rules: string[]; example: string; faults: number }[] = []
 for (const protection of protections.filter(one => !values.only || one.name.includes(values.only))) {
-  const copy = copyOf(root)
+  const copy = mkdtempSync(join(tmpdir(), 'dbops-protections-'))
+  copySource(copy)
   try {
     const file = join(copy, protection.file)
     let text = readFileSync(file, 'utf8')
@@ -148,21 +149,6 @@ if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`)
 else
   for (const { protection, found, rules } of results)
     process.stdout.write(`${found ? 'found    ' : 'not found'}  ${protection}${found ? `: ${rules.join('; ')}` : ''}\n`)
-
-/** The files that git knows, and the packages of the original: ours are named by links of the copy itself. */
-function copyOf(from: string): string {
-  const copy = mkdtempSync(join(tmpdir(), 'dbops-protections-'))
-  for (const file of execFileSync('git', ['ls-files'], { cwd: from, encoding: 'utf8' }).trim().split('\n')) {
-    mkdirSync(dirname(join(copy, file)), { recursive: true })
-    cpSync(join(from, file), join(copy, file))
-  }
-  mkdirSync(join(copy, 'node_modules'))
-  for (const name of readdirSync(join(from, 'node_modules')))
-    if (name === '@dbops')
-      cpSync(join(from, 'node_modules', name), join(copy, 'node_modules', name), { recursive: true, verbatimSymlinks: true })
-    else symlinkSync(join(from, 'node_modules', name), join(copy, 'node_modules', name))
-  return copy
-}
 
 function attack(copy: string, only: string, seed: number): ChaosReport {
   const program = join(copy, 'libs/shared/testing/src/chaos/main.ts')

@@ -1,12 +1,13 @@
 // The whole line for a test: a ledger and a Redis of its own, and real processes of ours that can be killed, frozen and looked at from outside. None outlives the test run, however that ends.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { listServices } from '@dbops/ledger/services'
 import { startChild } from '@dbops/servers/child'
 import { startRedis } from '@dbops/servers/redis'
 import { freshDatabase } from './database.ts'
+import { sourceRoot } from './source-copy.ts'
 import { until } from './until.ts'
 
 export interface Process {
@@ -35,8 +36,6 @@ export interface Line {
   close(): Promise<void>
 }
 
-const root = resolve(import.meta.dirname, '../../../..')
-
 /** `config` is the YAML of the configuration; `$FOLDER` in it becomes the test's folder. Timers are a tenth of the real ones unless it says otherwise. */
 export async function startLine(config: string, env: Record<string, string> = {}): Promise<Line> {
   const folder = mkdtempSync(join(tmpdir(), 'dbops-line-'))
@@ -52,7 +51,7 @@ export async function startLine(config: string, env: Record<string, string> = {}
   const start: Line['start'] = async (main, { args = [], env: more = {}, ready = true } = {}) => {
     const lines: string[] = []
     let rest = ''
-    const child = startChild([process.execPath, join(root, main), '--config', configFile, ...args], {
+    const child = startChild([process.execPath, join(sourceRoot, main), '--config', configFile, ...args], {
       env: { ...process.env, ...all, ...more },
       output: text => {
         const parts = (rest + text).split('\n')

@@ -48,6 +48,16 @@ const kinds = {
       for (const each of g.processes) await each.restart()
     },
   },
+  // A rolling update that stands still half-way, and is taken back: two catalogues at work side by side.
+  'other-version': {
+    weight: 3,
+    lasts: [6_000, 15_000],
+    draw: anybody,
+    async apply(f, g) {
+      await named(g, f).restart('newer')
+      return async () => void (await named(g, f).restart('own'))
+    },
+  },
   cut: { weight: 6, lasts: [0, 0], draw: someWay, apply: (f, g) => way(g, f)?.cut() },
   'black-hole': {
     weight: 5,

@@ -14,8 +14,8 @@ export interface Managed {
   /** null while it is not running. */
   pid: number | null
   signal(signal: NodeJS.Signals): void
-  /** SIGTERM, and when it has ended it is started again; with `env`, under other variables from now on. Within how many ms it was gone, or null when it had to be killed. */
-  restart(env?: Record<string, string>): Promise<number | null>
+  /** SIGTERM, and when it has ended it is started again; with `version`, in that version from now on. Within how many ms it was gone, or null when it had to be killed. */
+  restart(version?: 'own' | 'newer'): Promise<number | null>
   /** Its own way to a server; null when it has none. A fault on it is felt by this process alone. */
   proxy(server: ServerName): Proxy | null
   /** Steps the wall clock that this process sees by so many ms, at once; 0 puts it right. */

@@ -1,8 +1,8 @@
 // A whole installation to be attacked: servers that can be stopped and damaged, eight processes of ours under a supervisor, a receiver of webhooks, an outside reader.
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startSink } from '@dbops/sample/sink'
 import { type Child, startChild } from '@dbops/servers/child'
@@ -13,8 +13,10 @@ import { startRedis } from '@dbops/servers/redis'
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
 import type { Asked, Sources } from '../history/asked.ts'
+import { sourceRoot } from '../source-copy.ts'
 import type { AppName, Ground } from './ground.ts'
 import { type Supervised, startManaged } from './managed.ts'
+import { makeNewerVersion } from './newer-version.ts'
 import { configFor, tables } from './plan.ts'
 
 export interface Installation extends Ground, AsyncDisposable {
@@ -32,7 +34,6 @@ export interface Installation extends Ground, AsyncDisposable {
   missing: { kind: string; why: string }[]
 }
 
-const root = resolve(import.meta.dirname, '../../../../..')
 const secret = 'chaos'
 const crew: [AppName, number][] = [
   ['scheduler', 2],
@@ -50,11 +51,16 @@ export async function startInstallation({
 }): Promise<Installation> {
   await using started = new AsyncDisposableStack()
   const missing: Installation['missing'] = []
-  const folder = mkdtempSync(join(tmpdir(), 'dbops-chaos-'))
+  removeLeftOver()
+  const folder = mkdtempSync(join(tmpdir(), `${folderName}${process.pid}-`))
   started.defer(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   const faketime = await findOrInstall('libfaketime', { yes: true, say }).catch((error: Error) => {
     missing.push({ kind: 'clock', why: error.message })
     return undefined
+  })
+  const newer = tryTo('other-version', missing, () => {
+    makeNewerVersion(join(folder, 'newer'))
+    return join(folder, 'newer')
   })
   const disk = smallDisk(join(folder, 'disk'), missing)
   started.defer(disk.remove)
@@ -97,6 +103,7 @@ export async function startInstallation({
         },
         env: { SINK_URL: sink.url, SINK_SECRET: secret, DBOPS_LOG_LEVEL: 'info' },
         faketime,
+        newer,
       })
       processes.push(managed)
     }
@@ -190,6 +197,34 @@ async function keptRedis(dir: string) {
   }
 }
 
+const folderName = 'dbops-chaos-run-'
+/** What a run that was killed has left behind: the processes see to themselves, its mount and its files do not. */
+export function removeLeftOver(): void {
+  for (const name of readdirSync(tmpdir()).filter(one => one.startsWith(folderName))) {
+    if (isAlive(Number(name.slice(folderName.length).split('-')[0]))) continue
+    const folder = join(tmpdir(), name)
+    if (readFileSync('/proc/mounts', 'utf8').includes(` ${join(folder, 'disk')} `)) execFileSync('umount', ['--lazy', join(folder, 'disk')])
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** What `make` gives; where it cannot be had here, faults of this kind are left out. */
+function tryTo<T>(kind: string, missing: Installation['missing'], make: () => T): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    missing.push({ kind, why: (error as Error).message.split('\n')[0]! })
+    return undefined
+  }
+}
+
 /** A file system of 256 MiB where this machine lets us mount one; else an ordinary folder, which is never filled. */
 function smallDisk(folder: string, missing: Installation['missing']) {
   mkdirSync(folder)
@@ -246,7 +281,7 @@ function outsideReader(folder: string, redisUrl: string) {
   let child: Child | undefined
   const supervise = async () => {
     while (!stopping.signal.aborted) {
-      child = startChild([process.execPath, join(root, 'docs/examples/subscribe.mjs')], {
+      child = startChild([process.execPath, join(sourceRoot, 'docs/examples/subscribe.mjs')], {
         env: { ...process.env, DBOPS_REDIS_URL: redisUrl, GROUP: 'reporting', FOLDER: folder },
         orphanSignal: 'TERM',
       })

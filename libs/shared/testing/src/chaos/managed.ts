@@ -1,12 +1,11 @@
 // A process of ours under a supervisor: started again whenever it ends, with every connection through a proxy of its own and a wall clock that can be stepped.
 import { appendFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Child, startChild } from '@dbops/servers/child'
 import { type Proxy, startProxy } from '../proxy.ts'
+import { sourceRoot } from '../source-copy.ts'
 import type { AppName, Managed, ServerName } from './ground.ts'
-
-const root = resolve(import.meta.dirname, '../../../../..')
 
 export interface ManagedOptions {
   name: string
@@ -16,6 +15,8 @@ export interface ManagedOptions {
   /** The variable of the configuration that names each server, and the server's own URL. */
   servers: Partial<Record<ServerName, { variable: string; url: string }>>
   env: Record<string, string>
+  /** The root of the source of the newer version; without it there is none. */
+  newer?: string
   /** The library that lets a process see another wall clock; without it clocks are not stepped. */
   faketime?: string
 }
@@ -50,9 +51,10 @@ export async function startManaged(o: ManagedOptions): Promise<Supervised> {
   const ends: string[] = []
   let child: Child | null = null
   const retired = new AbortController()
-  const argv: [string, ...string[]] = [process.execPath, join(root, 'apps', o.app, 'src/main.ts'), '--config', o.configFile]
+  let tree = sourceRoot
   const supervise = async () => {
     while (!retired.signal.aborted) {
+      const argv: [string, ...string[]] = [process.execPath, join(tree, 'apps', o.app, 'src/main.ts'), '--config', o.configFile]
       child = startChild(argv, { env: { ...process.env, ...env }, output: text => appendFileSync(logFile, text), orphanSignal: 'TERM' })
       const how = await child.ended
       ends.push(how)
@@ -91,8 +93,8 @@ export async function startManaged(o: ManagedOptions): Promise<Supervised> {
       return child?.pid ?? null
     },
     signal,
-    restart: async more => {
-      env = { ...env, ...more }
+    restart: async version => {
+      if (version) tree = version === 'newer' && o.newer ? o.newer : sourceRoot
       return stop()
     },
     proxy: server => proxies.get(server) ?? null,

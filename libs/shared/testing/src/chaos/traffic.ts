@@ -8,6 +8,7 @@ import { Client } from 'pg'
 import type { Asked } from '../history/asked.ts'
 import { startProxy } from '../proxy.ts'
 import type { Installation } from './installation.ts'
+import { newTask } from './newer-version.ts'
 import type { Random } from './random.ts'
 
 export interface Traffic {
@@ -103,4 +104,5 @@ const wishes = [
   { task: 'pg.vacuum', target: 'core', params: { tables: ['chaos.b'] } },
   { task: 'pg.purge', params: { policy: 'a' } },
   { task: 'pg.dump', params: { dump: 'rows' } },
+  { task: newTask, target: 'core', params: { tables: ['chaos.a'] } },
 ]
