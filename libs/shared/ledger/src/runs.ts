@@ -309,36 +309,76 @@ const beginDispatch = `
   )
   select mine, now, (${anyWaiting}) is not null or exists (select 1 from woken) as waiting from one`
 
-// A lock of mine that another holds, or that another wants who comes before me. A run whose back-off is not over wants nothing yet.
-const blocker = `
-  select other.run, other.name, other.held from run_locks mine
-  join run_locks other on other.target = mine.target and other.name = mine.name and other.run <> mine.run and (other.exclusive or mine.exclusive)
-  join runs o on o.id = other.run
-  where mine.run = r.id and not mine.held
-    and (other.held or (o.state = 'queued' and o.not_before <= now()
-         and (o.dispatched_at is not null or o.priority > r.priority or (o.priority = r.priority and (o.queued_at, o.id) < (r.queued_at, r.id)))))
-  order by other.held desc, o.priority desc, o.queued_at, o.id limit 1`
 const underRecovery = `select 1 from runs c where c.parent = r.id and c.mode = 'recover' and c.state in ('queued', 'running', 'parked')`
-const waitingRuns = `r.state = 'queued' and r.dispatched_at is null and r.not_before <= now() and r.valid_until > now()`
+// A run whose back-off is not over wants nothing yet.
+const wants = `r.state = 'queued' and r.dispatched_at is null and r.not_before <= now()`
+const inTurn = `priority desc, r.queued_at, r.id`
+// Of \`head\`, runs in the order of their turn: each lock that another holds or is about to take, or that another wants who comes before. One pass over what is
+// ordered once: looked for run by run, a thousand that want the same lock would cost a million looks.
+const blocked = `
+  busy_lock as (
+    select l.target, l.name, l.run, l.exclusive, l.held, r.priority, r.queued_at, r.id from run_locks l join runs r on r.id = l.run where l.held
+    union all
+    select l.target, l.name, l.run, l.exclusive, l.held, r.priority, r.queued_at, r.id from runs r join run_locks l on l.run = r.id
+    where r.state = 'queued' and r.dispatched_at is not null and r.not_before <= now() and not l.held
+  ), busy as (
+    select r.target, r.name, (array_agg(r.run order by r.held desc, r.${inTurn}))[1] as by, bool_or(r.held) as held,
+           (array_agg(r.run order by r.held desc, r.${inTurn}) filter (where r.exclusive))[1] as by_exclusive, bool_or(r.held) filter (where r.exclusive) as held_exclusive
+    from busy_lock r group by r.target, r.name
+  ), wanted as (
+    select r.id, l.target, l.name, l.exclusive, l.held, count(*) over ahead as before, count(*) filter (where l.exclusive) over ahead as exclusive_before,
+           first_value(r.id) over (partition by l.target, l.name order by r.${inTurn}) as first,
+           first_value(r.id) over (partition by l.target, l.name order by not l.exclusive, r.${inTurn}) as first_exclusive
+    from head r join run_locks l on l.run = r.id
+    window ahead as (partition by l.target, l.name order by r.${inTurn} rows between unbounded preceding and 1 preceding)
+  ), blocked as materialized (
+    select w.id, w.name, case when w.exclusive then coalesce(b.by, w.first) else coalesce(b.by_exclusive, w.first_exclusive) end as by,
+           coalesce(case when w.exclusive then b.held else b.held_exclusive end, false) as held
+    from wanted w left join busy b on b.target = w.target and b.name = w.name
+    where not w.held and case when w.exclusive then b.by is not null or w.before > 0 else b.by_exclusive is not null or w.exclusive_before > 0 end
+  )`
 const active = `
   select target, lane, count(*) as runs from runs
   where mode <> 'recover' and (state = 'running' or (state = 'queued' and dispatched_at is not null)) and target is not null
   group by target, lane`
 const outstanding = `select engine, lane, count(*) as jobs from runs where state = 'queued' and dispatched_at is not null group by engine, lane`
+// How many may begin on each target; a recovery may always.
+const places = `
+  active as (${active}), places as (
+    select t.name as target, t.heavy - coalesce(h.runs, 0) as heavy, t.light - coalesce(l.runs, 0) as light from targets t
+    left join active h on h.target = t.name and h.lane = 'heavy'
+    left join active l on l.target = t.name and l.lane = 'light'
+    where coalesce(h.runs, 0) < t.heavy or coalesce(l.runs, 0) < t.light
+       or exists (select from runs r where coalesce(r.target, '') = t.name and r.state = 'queued' and r.dispatched_at is null and r.mode = 'recover')
+  )`
+const lanes = `(values ('heavy'), ('light')) as l (lane)`
+const waitsAt = `coalesce(r.target, '') = p.target and r.lane = l.lane and ${wants}`
 
+// Of each target with a free place the first $2 that wait in each lane, the full one too, since they share its locks; of what has no target, those whose queue has room.
 const dispatchable = `
-  with active as (${active}), outstanding as (${outstanding}), free as (
-    select r.*, row_number() over (partition by r.target, r.lane, r.mode = 'recover' order by r.priority desc, r.queued_at, r.id) as in_target,
-           row_number() over (partition by r.engine, r.lane order by r.priority desc, r.queued_at, r.id) as in_queue
-    from runs r where ${waitingRuns} and not exists (${underRecovery}) and not exists (${blocker})
+  with ${places}, outstanding as (${outstanding}), head as (
+    select r.* from places p cross join ${lanes} cross join lateral (
+      select * from runs r where ${waitsAt} order by r.${inTurn} limit $2) r
+    where $3::text[] is null or p.target = any ($3)
+    union all (
+      select r.* from runs r left join outstanding q on q.engine = r.engine and q.lane = r.lane
+      where coalesce(r.target, '') = '' and ${wants} and coalesce(q.jobs, 0) < $1 and $3::text[] is null order by r.${inTurn} limit $2)
+  ), ${blocked}, free as (
+    select r.*, row_number() over (partition by r.target, r.lane, r.mode = 'recover' order by r.${inTurn}) as in_target
+    from head r where r.valid_until > now() and not exists (${underRecovery}) and not exists (select from blocked b where b.id = r.id)
+  ), placed as (
+    select r.*, row_number() over (partition by r.engine, r.lane order by r.${inTurn}) as in_queue
+    from free r left join places p on p.target = r.target
+    where r.target is null or r.mode = 'recover' or r.in_target <= case r.lane when 'heavy' then p.heavy else p.light end
   )
-  select ${columns} from free r
-  left join targets t on t.name = r.target
-  left join active a on a.target = r.target and a.lane = r.lane
-  left join outstanding q on q.engine = r.engine and q.lane = r.lane
-  where (r.target is null or r.mode = 'recover' or r.in_target + coalesce(a.runs, 0) <= case r.lane when 'heavy' then t.heavy else t.light end)
-    and r.in_queue + coalesce(q.jobs, 0) <= $1
-  order by r.priority desc, r.queued_at, r.id`
+  select ${columns} from placed r left join outstanding q on q.engine = r.engine and q.lane = r.lane
+  where r.in_queue + coalesce(q.jobs, 0) <= $1
+  order by r.${inTurn}`
+// Where a lane has a free place and more wait than were looked at.
+const placesBeyond = `
+  with ${places}
+  select p.target, l.lane from places p cross join ${lanes}
+  where case l.lane when 'heavy' then p.heavy else p.light end > 0 and exists (select from runs r where ${waitsAt} order by r.${inTurn} offset $1 limit 1)`
 const markDispatched = `
   with sent as (
     update runs set dispatched_at = now(), offered_at = now(), waiting_for = null, waiting_since = null
@@ -348,13 +388,14 @@ const markDispatched = `
   insert into history (run, event, attempt) select id, 'dispatched', attempt from sent`
 const explainWaiting = `
   with head as (
-    select r.* from runs r where ${waitingRuns} order by r.priority desc, r.queued_at, r.id limit 500
-  ), why as (
+    select r.* from runs r where ${wants} order by r.${inTurn} limit 500
+  ), ${blocked}, why as (
     select r.id, coalesce(
       (select 'recovery of its lost attempt' where exists (${underRecovery})),
-      (select case when b.held then 'lock ' || b.name || ', held by ' else 'lock ' || b.name || ', after ' end || right(b.run::text, 8) from (${blocker}) b),
+      (select case when b.held then 'lock ' || b.name || ', held by ' else 'lock ' || b.name || ', after ' end || right(b.by::text, 8)
+       from blocked b where b.id = r.id order by b.held desc, b.name limit 1),
       (select 'a free place on ' || r.target || ' (' || r.lane || ')' where r.target is not null)) as reason
-    from head r
+    from head r where r.valid_until > now()
   )
   update runs u set waiting_for = why.reason, waiting_since = case when u.waiting_for is null then now() else coalesce(u.waiting_since, now()) end
   from why where u.id = why.id and u.waiting_for is distinct from why.reason and why.reason is not null
@@ -365,6 +406,9 @@ const postpone = `
   )
   insert into history (run, event, attempt, detail) select id, 'postponed', attempt, $4::jsonb from later`
 const permit = `update runs set policy = $2 where id = $1 and state = 'queued'`
+
+/** How many of those that wait on a target are looked at first. */
+const near = 500
 
 export type Verdict =
   /** `until`: when the permission ends, also for what is at work then; it is not begun after `startBy`. */
@@ -386,7 +430,11 @@ export async function dispatch(
   const { mine, now, waiting } = begun[0]!
   if (!mine) return null
   if (!waiting) return { sent: [], refused: [] }
-  const { rows } = await db.query<Run>(dispatchable, [perQueue])
+  const { rows } = await db.query<Run>(dispatchable, [perQueue, near, null])
+  // A free place that none of the first may take, since they wait for one another's locks: then all that wait there are looked at, for what stands behind them.
+  const beyond = (await db.query<{ target: string; lane: string }>(placesBeyond, [near])).rows
+  const idle = beyond.filter(place => !rows.some(run => run.target === place.target && run.lane === place.lane)).map(({ target }) => target)
+  if (idle.length) rows.push(...(await db.query<Run>(dispatchable, [perQueue - rows.length, 1_000_000_000, idle])).rows)
   const sent: Run[] = []
   const refused: { run: Run; verdict: Refusal }[] = []
   for (const run of rows) {

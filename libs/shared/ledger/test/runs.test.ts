@@ -275,6 +275,34 @@ test('everything that happens to a run leaves its row in the history', async () 
   expect(history.map(row => row.event)).toEqual(['born', 'dispatched', 'claimed', 'retry', 'dispatched', 'claimed', 'succeeded'])
 })
 
+// Each look for a blocker once read all who want the lock: ten thousand of them took longer than a statement may.
+test('ten thousand runs of one target hold up no other target, and of those that want one lock alone the first goes', async () => {
+  await ledger.query(flood, [10_000])
+  const [other] = await bearAll(ledger, { target: 'other' })
+  const sent = await sentOut()
+  expect(sent).toContain(other)
+  expect(sent).toHaveLength(2)
+  await explainWaits(ledger)
+  const { rows } = await ledger.query<{ why: string }>(
+    `select distinct waiting_for as why from runs where waiting_for is not null and dispatched_at is null`,
+  )
+  expect(rows).toEqual([{ why: `lock x, after ${sent.find(id => id !== other)!.slice(-8)}` }])
+})
+
+test('a run behind thousands that wait for one lock begins when it needs another', async () => {
+  await ledger.query(flood, [2_000])
+  const [first] = await sentOut()
+  const [behind] = await bearAll(ledger, { ...exclusive('y'), priority: 1 })
+  expect([first, await sentOut()]).toEqual([expect.any(String), [behind]])
+})
+
+test('what one target has waiting takes no place in the queue from another', async () => {
+  await ledger.query(flood, [300])
+  await ledger.query('update run_locks set exclusive = false')
+  const [other] = await bearAll(ledger, { target: 'other' })
+  expect(await sentOut(3)).toContain(other)
+})
+
 test('only one dispatcher works at a time, and the other does not wait', async () => {
   const answer = await ledger.transaction(async db => {
     await dispatch(db, 200, () => ({ verdict: 'allow' }))
@@ -293,10 +321,18 @@ test('a policy that says wait puts the run off and says why', async () => {
 })
 
 type Claimed = Extract<Claim, { kind: 'claimed' }>
+// So many that wait on `core`, each for the lock x alone.
+const flood = `
+  with born as (
+    insert into runs (id, task, engine, lane, target, mode, state, cause, actor, operation, valid_until, attempts, retry, backoff_ms, timeout_ms)
+    select gen_random_uuid(), 'pg.test', 'pg', 'heavy', 'core', 'do', 'queued', '{}', 'tester', 'pg.test', now() + interval '1 day', 3, 'restart', 0, 600000
+    from generate_series(1, $1::int) returning id, target
+  )
+  insert into run_locks (target, name, run, exclusive) select target, 'x', id, true from born`
 const exclusive = (name: string) => ({ locks: [{ name, exclusive: true }] })
 const run = async (id: string): Promise<Run> => (await find(ledger, id))[0]!
-const sentOut = async (): Promise<string[]> =>
-  (await ledger.transaction(db => dispatch(db, 200, () => ({ verdict: 'allow' }))))!.sent.map(r => r.id)
+const sentOut = async (perQueue = 200): Promise<string[]> =>
+  (await ledger.transaction(db => dispatch(db, perQueue, () => ({ verdict: 'allow' }))))!.sent.map(r => r.id)
 const isWaiting = async (id: string): Promise<boolean> => {
   const found = await run(id)
   return found.state === 'queued' && found.dispatchedAt === null
