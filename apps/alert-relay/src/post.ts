@@ -52,7 +52,13 @@ async function exchange(url: string, headers: Record<string, string>, body: stri
     if ((error as Error).name === 'TimeoutError')
       throw new Problem(`the receiver did not answer within ${timeout / 1_000} s`, { code: 'timeout' })
     // The message of fetch may quote the address; the code of its cause does not.
-    const { code = 'network' } = ((error as Error).cause ?? {}) as { code?: string }
+    const { code = 'network', name = '' } = ((error as Error).cause ?? {}) as { code?: string; name?: string }
+    // It was reached; that what listens there speaks something else, another try will not mend, but a person at the address or the proxy before it.
+    if (name === 'HTTPParserError' || code.startsWith('HPE_'))
+      throw new Problem('the receiver answered, but not in HTTP', {
+        code: 'no_http',
+        hint: 'is it the address of an HTTP service, and http or https as that service has it?',
+      })
     throw new Problem(`the receiver could not be reached (${code})`, { code })
   }
 }

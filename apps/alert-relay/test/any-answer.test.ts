@@ -13,8 +13,12 @@ const chunk = 'x'.repeat(64 * 1024)
 test.each<[string, (socket: Socket) => unknown, object | 'taken']>([
   ['closes without a word', socket => socket.end(), { code: 'UND_ERR_SOCKET' }],
   ['resets', socket => socket.resetAndDestroy(), { code: 'ECONNRESET' }],
-  ['answers no HTTP', socket => socket.end('SSH-2.0-OpenSSH_9.6\r\n'), { code: 'network' }],
-  ['answers garbage headers', socket => socket.end('HTTP/1.1 200 OK\r\n\0\xff: \x01\r\n\r\n'), { code: 'network' }],
+  [
+    'answers no HTTP',
+    socket => socket.end('SSH-2.0-OpenSSH_9.6\r\n'),
+    { code: 'no_http', message: 'the receiver answered, but not in HTTP' },
+  ],
+  ['answers garbage headers', socket => socket.end('HTTP/1.1 200 OK\r\n\0\xff: \x01\r\n\r\n'), { code: 'no_http' }],
   ['answers headers without end', socket => drip(socket, `HTTP/1.1 200 OK\r\nx: ${chunk}`, chunk, 0), { code: 'UND_ERR_HEADERS_OVERFLOW' }],
   ['drips its headers', socket => drip(socket, 'HTTP/1.1 200 OK\r\n', 'x: y\r\n', 20), { code: 'timeout' }],
   ['answers 200 and a body without end', socket => drip(socket, 'HTTP/1.1 200 OK\r\n\r\n', chunk, 0), 'taken'],

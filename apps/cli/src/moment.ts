@@ -1,5 +1,5 @@
 // Points in time as people read and type them: how long ago and at what time of the day, `2h`, `2026-12-31T22:00`. In the zone of this machine.
-import { formatDuration, parseDuration } from '@dbops/contract/duration'
+import { duration, formatDuration, parseDuration } from '@dbops/contract/duration'
 import { instantOf } from '@dbops/contract/local-time'
 import { Failed } from './fail.ts'
 import { ago } from './print.ts'
@@ -41,15 +41,15 @@ export function momentAfter(flag: string, text: string, now: Date, zone = localZ
 }
 
 function moment(flag: string, text: string, now: Date, sign: 1 | -1, zone: string): Date {
-  if (/^[0-9]+(ms|s|m|h|d)$/.test(text)) {
-    const at = new Date(now.getTime() + sign * parseDuration(text))
-    if (!Number.isNaN(at.getTime())) return at
-    throw new Failed('wrong', `${flag}: "${text}" leads out of the calendar`, { hint: 'write 30m, 2h, 7d' })
-  }
+  if (duration.safeParse(text).success) return new Date(now.getTime() + sign * parseDuration(text))
+  if (/^[0-9]+(ms|s|m|h|d)$/.test(text))
+    throw new Failed('wrong', `${flag}: "${shorten(text)}" leads out of the calendar`, { hint: 'write 30m, 2h, 7d, at most 99999d' })
   const at = instantOf(text.replace(/\.\d+(?=Z|[+-]|$)/, ''), zone)
   if (!at)
-    throw new Failed('wrong', `${flag}: "${text}" is neither a duration nor a point in time`, {
+    throw new Failed('wrong', `${flag}: "${shorten(text)}" is neither a duration nor a point in time`, {
       hint: `write 30m, 2h, 7d, or 2026-12-31T22:00 (${zone}; with an offset: …Z, …+09:00)`,
     })
   return at
 }
+
+const shorten = (text: string) => (text.length > 40 ? `${text.slice(0, 40)}…` : text)

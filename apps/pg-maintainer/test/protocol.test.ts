@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listArtifacts } from '@dbops/ledger/artifacts'
+import { linesOf } from '@dbops/ledger/logs'
 import type { Birth } from '@dbops/ledger/runs'
 import { bear, claim, endWaiting, find, historyOf, type Run, requestCancel, requeue } from '@dbops/ledger/runs'
 import { birth } from '@dbops/testing/birth'
@@ -64,6 +65,31 @@ test('a task that claims more than the database shows has failed, with its facts
     result: { written: 1 },
     evidence: { rows: 1 },
     error: { code: 'not_proven', message: '1 of 2 rows are there' },
+  })
+})
+
+describe('what a task says that no ledger can hold', () => {
+  test('in facts, evidence, progress and lines is kept as far as it can be, and the run has succeeded', async () => {
+    const id = await start('say-anything', { how: 'well' })
+    const done = await ended(id)
+    const lines = await linesOf(line.ledger, id)
+    expect([done.state, done.result, done.evidence, done.progress?.['note'], lines.length, lines[1]?.line, await line.events(id)]).toEqual([
+      'succeeded',
+      { found: [{ 'a\ufffdb \ufffd': 'a\ufffdb \ufffd' }] },
+      { odd: 'a\ufffdb \ufffd' },
+      'a\ufffdb \ufffd',
+      4,
+      'a table named a\ufffdb \ufffd {"table":"a\ufffdb \ufffd"}',
+      ['run_succeeded'],
+    ])
+  })
+  test('in a failure is told with it', async () => {
+    const done = await ended(await start('say-anything', { how: 'fails' }))
+    expect([done.state, done.error]).toMatchObject(['failed', { message: 'no such row: a\ufffdb \ufffd', hint: 'a\ufffdb \ufffd' }])
+  })
+  test('in its state is refused at once, since it would come back as another', async () => {
+    const done = await ended(await start('say-anything', { how: 'keeps' }))
+    expect([done.state, done.attempt, done.error?.code]).toEqual(['failed', 1, 'bad_state'])
   })
 })
 

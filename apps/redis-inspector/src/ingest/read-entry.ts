@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Ingest } from '@dbops/contract/config-file'
 import { type Envelope, envelope, toEnvelope } from '@dbops/contract/envelope'
 import { failureOf } from '@dbops/contract/failure'
+import { keepable } from '@dbops/contract/keepable'
 import { isSignal } from '@dbops/contract/signals'
 import type { DeadLetter } from '@dbops/ledger/ingest'
 import { redact } from '@dbops/runtime/redact'
@@ -57,8 +58,8 @@ export const setAside = ([id, fields]: Entry, kind: string, reason: string): Rea
   letter: {
     entry: id,
     kind,
-    reason: storable(redact(reason)),
-    excerpt: storable(redact(beginningOf(fields ?? [])).slice(0, shown)),
+    reason: redact(reason),
+    excerpt: keepable(redact(beginningOf(fields ?? [])).slice(0, shown)),
   },
 })
 
@@ -83,7 +84,7 @@ function eventOf(id: string, values: Map<string, string>, { name, config, enviro
   if (size > largest) throw new Unfit('too_large', `it has ${size} characters, more than ${largest}`)
   const at = timeOf(id, values.get(map.time))
   const operation = `ingest:${name}`
-  const facts = factsOf(type, storableAll(dataOf(values, map)), { operation, at })
+  const facts = factsOf(type, dataOf(values, map), { operation, at })
   if ('reason' in facts) throw new Unfit('bad_data', facts.reason)
   return toEnvelope({
     id: idOf(values.get(map.id), `${target} ${stream} ${id}`),
@@ -141,14 +142,4 @@ function dataOf(values: Map<string, string>, map: Ingest['map']): Record<string,
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     throw new Unfit('bad_data', `its field "${map.data}" is no JSON object`)
   return data as Record<string, unknown>
-}
-
-/** Text as PostgreSQL can hold it: no NUL, and no half of a character. */
-const storable = (text: string) => text.replaceAll('\0', '\ufffd').toWellFormed()
-
-function storableAll<T>(value: T): T {
-  if (typeof value === 'string') return storable(value) as T
-  if (Array.isArray(value)) return value.map(storableAll) as T
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [storable(key), storableAll(inner)])) as T
 }

@@ -39,6 +39,7 @@ describe('a single time that the clocks leave out', () => {
   })
   test.each([
     ['Asia/Seoul', '2026-03-29', '2026-03-28T17:30:00Z'], // no change of clocks
+    ['Asia/Kathmandu', '2026-03-29', '2026-03-28T20:45:00Z'], // none either, and three quarters of an hour beside the others
     ['Africa/Casablanca', '2026-03-29', '2026-03-29T01:30:00Z'], // changes for Ramadan, and only then
   ])('in %s %s is a day like any other', (zone, day, slot) => {
     expect(slotsOf('30 2 * * *', zone, day)).toEqual([new Date(slot)])

@@ -1,9 +1,10 @@
 // The context that a handler gets: its parameters, its state, and the verbs that reach the ledger under this attempt's fence.
 import type { ArtifactWriter } from '@dbops/artifacts/writer'
 import { Permanent } from '@dbops/contract/failure'
+import { isKeepable } from '@dbops/contract/keepable'
 import type { Engine } from '@dbops/contract/names'
 import type { SignalName } from '@dbops/contract/signals'
-import type { AnyContext } from '@dbops/contract/task'
+import type { AnyContext, Task } from '@dbops/contract/task'
 import { saveFindings } from '@dbops/ledger/findings'
 import { publish } from '@dbops/ledger/outbox'
 import * as runs from '@dbops/ledger/runs'
@@ -19,6 +20,20 @@ const maxState = 64 * 1024
 const permittedUntil = (run: runs.Run) => {
   const permit = permitOf(run)
   return permit ? { permittedUntil: permit.until } : {}
+}
+
+/** It comes back as it was, or is not taken: a place in the work that reads a little differently would leave some of it out. */
+function stateToKeep<V>(task: Task<V>, given: unknown): Record<string, unknown> {
+  const text = JSON.stringify(task.state.parse(given))
+  const size = Buffer.byteLength(text)
+  if (size > maxState) throw new Permanent(`${task.name} wants to keep ${size} bytes of state; at most ${maxState} are kept`)
+  const state = JSON.parse(text) as Record<string, unknown>
+  if (!isKeepable(state))
+    throw new Permanent(`${task.name} wants to keep U+0000, or half of a character, in its state, which no ledger holds`, {
+      code: 'bad_state',
+      hint: 'this is a bug of the task: what a database may hold it must keep encoded',
+    })
+  return state
 }
 
 export function contextOf<Verbs>(
@@ -68,14 +83,12 @@ export function contextOf<Verbs>(
       await a.lease.guard()
     },
     async save(state) {
-      const text = JSON.stringify(task.state.parse(state))
-      if (Buffer.byteLength(text) > maxState)
-        throw new Permanent(`${task.name} wants to keep ${Buffer.byteLength(text)} bytes of state; at most ${maxState} are kept`)
-      if (!(await untilLedger(a, () => runs.saveState(service.ledger, fence, JSON.parse(text))))) throw superseded()
-      run.stateKept = JSON.parse(text) as Record<string, unknown>
+      const kept = stateToKeep(task, state)
+      if (!(await untilLedger(a, () => runs.saveState(service.ledger, fence, kept)))) throw superseded()
+      run.stateKept = kept
     },
     park: async (until, state) => {
-      throw new Parked(until, state === undefined ? undefined : task.state.parse(state))
+      throw new Parked(until, state === undefined ? undefined : stateToKeep(task, state))
     },
     as(event) {
       if (!task.emits.succeeded.includes(event)) throw new Error(`${task.name} does not declare the event ${event}`)

@@ -1,7 +1,8 @@
 // The lines of one run on their way to the ledger: redacted, in small batches, the newest 500 kept.
+import { keepable } from '@dbops/contract/keepable'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { appendLines, type Line } from '@dbops/ledger/logs'
-import { redact } from './redact.ts'
+import { redact, redactAll } from './redact.ts'
 
 export interface RunLog {
   add(level: 'info' | 'warning' | 'error', message: string, fields?: Record<string, unknown>): void
@@ -26,7 +27,9 @@ export function openRunLog(ledger: Ledger, run: string, startAfter: number): Run
   }
   return {
     add(level, message, fields) {
-      const line = redact(fields && Object.keys(fields).length ? `${message} ${JSON.stringify(fields)}` : message).slice(0, 4_000)
+      const whole = redact(fields && Object.keys(fields).length ? `${message} ${JSON.stringify(redactAll(fields))}` : message)
+      // Cut in the middle of a character, the ledger would refuse the batch.
+      const line = keepable(whole.slice(0, 4_000))
       waiting.push({ n: ++n, at: new Date(), level, line })
       if (waiting.length > 500) waiting = waiting.slice(-500)
       timer ??= setTimeout(() => void write(), 300).unref()
