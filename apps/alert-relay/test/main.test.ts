@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { listAlerts } from '@dbops/ledger/alerts'
+import { publish } from '@dbops/ledger/outbox'
 import { type Answer, type Sink, startSink } from '@dbops/sample/sink'
 import { startRedis } from '@dbops/servers/redis'
 import { until } from '@dbops/testing/until'
@@ -81,6 +82,20 @@ test('an event that is delivered twice by the stream is told once', async () => 
   for (const ce of [twice, twice]) await redis.xadd('dbops:events', '*', 'ce', JSON.stringify(ce))
   await tell({ at: '05:01', operation: 'pg.dump:later' })
   await until('the later one', () => sink.received.some(({ body }) => body.includes('pg.dump:later')))
+  expect(sink.received.length).toBe(2)
+})
+
+test('while Redis is full what has waited in the ledger for half a minute is told from there, and not once more by the stream', async () => {
+  await start()
+  await redis.config('SET', 'maxmemory', '1mb')
+  const held = event({ at: '05:00' })
+  await publish(bench.ledger, [held])
+  await bench.ledger.query(`update outbox set created_at = now() - interval '31 seconds'`)
+  await until('the alarm', () => sink.received.length === 1)
+  await redis.config('SET', 'maxmemory', '0')
+  await redis.xadd('dbops:events', '*', 'ce', JSON.stringify(held))
+  await tell({ at: '05:01', operation: 'pg.dump:later' })
+  await until('the later one', () => sink.received.some(({ body }) => body.includes('pg.dump:later')), { within: 20_000 })
   expect(sink.received.length).toBe(2)
 })
 

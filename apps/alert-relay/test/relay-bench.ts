@@ -89,7 +89,7 @@ export async function openBench(): Promise<Bench> {
       (await ledger.query<{ line: string }>(`select channel || ' ' || state || ' ' || nth as line from deliveries order by n`)).rows.map(
         row => row.line,
       ),
-    reset: async () => void (await ledger.query('truncate alerts, episodes, decisions, deliveries, inbox')),
+    reset: async () => void (await ledger.query('truncate alerts, episodes, decisions, deliveries, inbox, outbox')),
     async close() {
       await ledger.close()
       await database.drop()

@@ -6,7 +6,7 @@ import { formatDuration } from '@dbops/contract/duration'
 import { failureOf } from '@dbops/contract/failure'
 import { firingBySeverity } from '@dbops/ledger/alerts'
 import { deadLettersByReader } from '@dbops/ledger/dead-letters'
-import { countOpen } from '@dbops/ledger/findings'
+import { countOpen, overloadsStanding } from '@dbops/ledger/findings'
 import { describeLedger, type Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
 import { peopleOf } from '@dbops/ledger/people'
@@ -34,6 +34,7 @@ export async function doctor(c: Context): Promise<number> {
       ...(await foundOnTargets(ledger)),
       ...(await stores(config)),
       ...(await events(ledger)),
+      ...(await overloads(ledger)),
       ...(await standing(ledger)),
     )
   } catch (error) {
@@ -164,6 +165,12 @@ async function events(ledger: Ledger): Promise<Check[]> {
     ),
   ]
 }
+
+/** What the scheduler found to be too much at its last look. */
+const overloads = async (ledger: Ledger): Promise<Check[]> =>
+  (await overloadsStanding(ledger)).map(({ level, what, hint }) =>
+    bad(level === 'error' ? 'error' : 'warning', 'overload', what, hint ?? ''),
+  )
 
 /** What is known already, and goes on: it is looked after there, and no fault of the installation. */
 async function standing(ledger: Ledger): Promise<Check[]> {

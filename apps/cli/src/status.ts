@@ -1,7 +1,7 @@
 // The whole at a glance, from the ledger alone: who works, what is looked after, what waits, how far the readers of the events are, what comes.
 import { firingBySeverity } from '@dbops/ledger/alerts'
 import { deadLettersByReader } from '@dbops/ledger/dead-letters'
-import { countOpen } from '@dbops/ledger/findings'
+import { countOpen, overloadsStanding } from '@dbops/ledger/findings'
 import type { Ledger } from '@dbops/ledger/ledger'
 import { backlog, positions } from '@dbops/ledger/outbox'
 import { standing } from '@dbops/ledger/pauses'
@@ -48,6 +48,7 @@ async function once({ print, connect }: Context): Promise<void> {
         deadLetters: await deadLettersByReader(ledger),
       },
     ],
+    overloads: await overloads(ledger),
     next: await next(ledger),
   }
   print.record(whole)
@@ -83,6 +84,10 @@ async function targets(ledger: Ledger, now: Date): Promise<TargetStatus[]> {
   })
 }
 
+/** What is too much at this moment, in words. */
+const overloads = async (ledger: Ledger) =>
+  (await overloadsStanding(ledger)).map(({ key, level, what, hint, since, evidence }) => ({ key, level, what, hint, since, evidence }))
+
 /** The next slot of every schedule, the nearest first; `pausedUntil` where it will not be run. */
 async function next(ledger: Ledger) {
   const pauses = await standing(ledger)
@@ -109,10 +114,16 @@ interface Whole {
     /** Set aside, and not gone out again. */
     deadLetters: { reader: string; waiting: number }[]
   }[]
+  overloads: Awaited<ReturnType<typeof overloads>>
   next: Awaited<ReturnType<typeof next>>
 }
 
-async function tell(print: Print, ledger: Ledger, { services, targets, queues, streams, next }: Whole, now: Date): Promise<void> {
+async function tell(
+  print: Print,
+  ledger: Ledger,
+  { services, targets, queues, streams, overloads, next }: Whole,
+  now: Date,
+): Promise<void> {
   const title = (text: string) => {
     print.line()
     print.line(print.colour('bold', text))
@@ -166,6 +177,11 @@ async function tell(print: Print, ledger: Ledger, { services, targets, queues, s
       print.line(`${reader}: ${behind ? `${behind} behind` : 'has read all'}, seen ${ago(copiedAt, now)} ago`)
     for (const { reader, waiting } of deadLetters)
       print.line(print.colour('yellow', `${reader}: ${many(waiting, 'dead letter')} set aside: ./dbops dlq --reader ${reader}`))
+  }
+  if (overloads.length) {
+    title('overload')
+    for (const { level, what, since } of overloads)
+      print.line(print.colour(level === 'error' ? 'red' : 'yellow', `${what} (since ${past(since, now)})`))
   }
   const [firing, open] = [await firingBySeverity(ledger), await countOpen(ledger)]
   if (open) {

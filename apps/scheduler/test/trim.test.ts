@@ -6,6 +6,7 @@ import { saveTargets } from '@dbops/ledger/schedules'
 import { ensureGroup, stream } from '@dbops/runtime/bus'
 import { readConfig } from '@dbops/runtime/config'
 import { openMetrics } from '@dbops/runtime/metrics'
+import { memoryOf } from '@dbops/runtime/redis'
 import { tellerOf } from '@dbops/runtime/run-events'
 import type { Service } from '@dbops/runtime/service'
 import { startRedis } from '@dbops/servers/redis'
@@ -21,13 +22,11 @@ let server: Server
 let redis: Redis
 let database: Awaited<ReturnType<typeof freshDatabase>>
 let ledger: Ledger
-let lagging: Set<string>
 beforeEach(async () => {
   server = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' } })
   redis = new Redis(server.url)
   database = await freshDatabase()
   ledger = await openLedger({ url: database.url, name: 'test', sessions: 2 })
-  lagging = new Set()
   for (let d = 0; d < 20; d++) await redis.xadd(stream, `${start + d * day}-1`, 'ce', '{}')
   for (const group of ['alert-relay', 'reporting']) await ensureGroup(redis, group)
 })
@@ -76,7 +75,34 @@ test('pending entries count as not read', async () => {
 test('past its maxLag a reader loses entries, and that is told as a loss', async () => {
   await readBy('alert-relay', 20)
   await trimAt(20)
-  expect([await oldestDay(), await told()]).toEqual([13, ['stream_group_lagging', 'redis_stream_data_loss']])
+  const { rows } = await ledger.query(
+    `select ce -> 'data' ->> 'group' as group, ce -> 'data' ->> 'lost' as lost, ce -> 'data' ->> 'behind' as behind from outbox where event = 'redis_stream_data_loss'`,
+  )
+  expect([await oldestDay(), await told(), rows]).toEqual([
+    13,
+    ['stream_group_lagging', 'redis_stream_data_loss'],
+    [{ group: 'reporting', lost: '13', behind: '20' }],
+  ])
+})
+
+test('of what was given to a reader, only what it has not acknowledged counts as lost, thousands as well', async () => {
+  for (let n = 0; n < 2_500; n++) void redis.xadd(stream, `${start + 19.5 * day + n}-1`, 'ce', '{}')
+  await readBy('alert-relay', 3_000)
+  await readBy('reporting', 2_000, 2)
+  await redis.xack(stream, 'reporting', `${start + 5 * day}-1`)
+  await trimAt(40)
+  const { rows } = await ledger.query(`select (ce -> 'data' ->> 'lost')::int as lost from outbox where event = 'redis_stream_data_loss'`)
+  // Of 2,520 it has acknowledged the first two and one more.
+  expect([rows, await redis.xlen(stream)]).toEqual([[{ lost: 2_517 }], 0])
+})
+
+test('while Redis runs out of memory only what a registered reader has still to read is kept', async () => {
+  await readBy('alert-relay', 20)
+  await readBy('reporting', 17)
+  const { used } = await memoryOf(redis)
+  await redis.config('SET', 'maxmemory', Math.round(used / 0.85))
+  await trimAt(20)
+  expect([await oldestDay(), await told()]).toEqual([17, []])
 })
 
 test('entries that were pending and are trimmed are told as lost once, not at every turn', async () => {
@@ -87,7 +113,7 @@ test('entries that were pending and are trimmed are told as lost once, not at ev
   expect((await told()).filter(event => event === 'redis_stream_data_loss')).toHaveLength(1)
 })
 
-test('a reader that has caught up is told once as recovered', async () => {
+test('a reader that has caught up is told once as recovered, also by a scheduler that was started since', async () => {
   await readBy('alert-relay', 20)
   await readBy('reporting', 8)
   await trimAt(20)
@@ -111,11 +137,12 @@ test('a finding on a target that has left the configuration is told as gone, by 
   expect([before, rows]).toEqual([[], [{ event: 'db_pool_recovered', subject: 'pg/core', operation: 'pg.pools:overflow core' }]])
 })
 
+const silent = { warn: () => undefined, error: () => undefined }
 const service = () => {
   const config = readConfig(undefined, { text: 'streams: { groups: { reporting: { maxLag: 14d } } }' })
-  return { config, ledger, metrics: openMetrics('scheduler'), ...tellerOf('scheduler', 'dev') } as unknown as Service
+  return { config, ledger, metrics: openMetrics('scheduler'), log: silent, ...tellerOf('scheduler', 'dev') } as unknown as Service
 }
-const trimAt = (days: number) => trimStream(service(), redis, new Date(start + days * day), lagging)
+const trimAt = (days: number) => trimStream(service(), redis, new Date(start + days * day))
 /** Reads up to `count` entries, and acknowledges them but for what comes from `pendingFrom` on. */
 async function readBy(group: string, count: number, pendingFrom = count): Promise<void> {
   const answer = (await redis.xreadgroup('GROUP', group, 'me', 'COUNT', count, 'STREAMS', stream, '>')) as

@@ -10,7 +10,7 @@ import { type App, resolveFor } from '@dbops/runtime/config-owners'
 import { type ConfigError, ConfigProblem } from '@dbops/runtime/config-problem'
 import { serviceUrl } from '@dbops/runtime/connection'
 import { registerSecret } from '@dbops/runtime/redact'
-import { blockingRedis, evictionFault } from '@dbops/runtime/redis'
+import { blockingRedis, memoryFault } from '@dbops/runtime/redis'
 import { claimFolder } from '@dbops/servers/claim'
 import type { Context } from '../command.ts'
 import { Failed } from '../fail.ts'
@@ -258,7 +258,7 @@ function mustOpen({ apps, config }: Plan, env: NodeJS.ProcessEnv): void {
 async function mustNotEvict(redisUrl: string): Promise<void> {
   const redis = blockingRedis(redisUrl, `up:${process.pid}`)
   try {
-    const [message, hint] = (await evictionFault(redis))?.split('; ') ?? []
+    const [message, hint] = (await memoryFault(redis))?.split('; ') ?? []
     if (message) throw new Failed('wrong', message, { code: 'eviction', hint })
   } finally {
     redis.disconnect()

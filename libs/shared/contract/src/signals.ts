@@ -39,6 +39,8 @@ const scheduleFacts = z
 const groupFacts = z
   .object({ group: z.string(), behind: z.int(), oldest: z.iso.datetime().nullable(), maxLag: z.string() })
   .meta({ title: 'GroupFacts' })
+/** Of what was trimmed: how many entries, from the oldest to the newest of them. */
+const lossFacts = groupFacts.extend({ lost: z.int(), from: z.iso.datetime(), to: z.iso.datetime() }).meta({ title: 'LossFacts' })
 const catalogFacts = z.object({ service: z.string(), mine: z.string(), theirs: z.string() }).meta({ title: 'CatalogFacts' })
 const outageFacts = z.object({ since: z.iso.datetime(), until: z.iso.datetime(), error: failure.nullable() }).meta({ title: 'OutageFacts' })
 const policyFacts = z.object({ task: z.string(), rule: z.string(), reason: z.string(), actor: z.string() }).meta({ title: 'PolicyFacts' })
@@ -178,7 +180,19 @@ export const signals = {
     data: groupFacts,
     resolves: ['stream_group_lagging'],
   },
-  redis_stream_data_loss: { severity: 'error', summary: 'entries were trimmed that a registered reader had not read', data: groupFacts },
+  redis_stream_data_loss: {
+    severity: 'error',
+    summary: 'entries were trimmed that a registered reader had not read',
+    data: lossFacts,
+    alert: true,
+  },
+  overload_began: {
+    severity: 'warning',
+    summary: 'more comes in than goes out, or a server that this system stands on is slow or full',
+    data: findingFacts,
+    alert: true,
+  },
+  overload_ended: { severity: 'info', summary: 'what had piled up is worked off', data: findingFacts, resolves: ['overload_began'] },
   db_connection_failed: { severity: 'critical', summary: 'a PostgreSQL target does not answer', data: probeFacts, alert: true },
   db_connection_recovered: {
     severity: 'info',

@@ -83,6 +83,12 @@ export const listFindings = async (
     )
   ).rows
 
+/** What the system finds of itself, not of a target; `overload` and `streams` are its sources. */
+export const installation = 'installation'
+/** What is too much at this moment, as the scheduler last saw it. */
+export const overloadsStanding = async (db: Queryable): Promise<Finding[]> =>
+  (await listFindings(db, { target: installation, state: 'standing', limit: 1_000 })).filter(({ source }) => source === 'overload')
+
 /** By id or its last 8 characters; more than one when that is not unique. */
 export const findFinding = async (db: Queryable, tail: string): Promise<Finding[]> =>
   tail.length < 8

@@ -124,6 +124,17 @@ export const backlog = async (db: Queryable) =>
     )
   ).rows[0]!
 
+const heldUpEvents = `
+  select n, ce from outbox o
+  where ord is null and n > $1 and created_at < now() - $2 * interval '1 ms' and event = any ($3)
+    and not exists (select from inbox i where i.consumer = $4 and i.event = o.id)
+  order by n limit $5`
+/** Events of these names that have not been in the stream for `forMs`, and that `consumer` has not handled; oldest first, `after` an n that an earlier call returned. */
+export const heldUp = async (
+  db: Queryable,
+  { after, forMs, events, consumer, limit }: { after: number; forMs: number; events: readonly string[]; consumer: string; limit: number },
+) => (await db.query<{ n: number; ce: Envelope }>(heldUpEvents, [after, forMs, events, consumer, limit])).rows
+
 /** The newest events, oldest first; `after` an n that an earlier call returned. */
 export const recent = async (db: Queryable, { after = 0, limit = 100 }: { after?: number; limit?: number }) =>
   (

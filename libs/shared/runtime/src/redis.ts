@@ -41,13 +41,29 @@ export async function beConnected(redis: Redis): Promise<void> {
     await once(redis, 'ready', { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
 }
 
-/** Why this Redis cannot be the operations Redis; undefined when it can. Anything but `noeviction` deletes queues and events without a word once memory is short. */
-export async function evictionFault(redis: Redis): Promise<string | undefined> {
-  const info = await redis.info('memory')
-  const policy = /^maxmemory_policy:(.+?)\r?$/m.exec(info)?.[1]
-  if (!policy || policy === 'noeviction') return undefined
-  return `the operations Redis has maxmemory-policy ${policy}: under memory pressure it would delete queued work and events without a word; set maxmemory-policy noeviction, or use a Redis of its own`
+export interface Memory {
+  /** Bytes. */
+  used: number
+  /** Bytes; 0 where it may take all there is. */
+  limit: number
+  policy: string
 }
+export async function memoryOf(redis: Redis): Promise<Memory> {
+  const info = await redis.info('memory')
+  const word = (name: string) => new RegExp(`^${name}:(.+?)\\r?$`, 'm').exec(info)?.[1] ?? ''
+  return { used: Number(word('used_memory')), limit: Number(word('maxmemory')), policy: word('maxmemory_policy') || 'noeviction' }
+}
+
+/** Why this Redis cannot be the operations Redis, or can take nothing at this moment; undefined when it can. Anything but `noeviction` deletes queues and events without a word once memory is short. */
+export async function memoryFault(redis: Redis): Promise<string | undefined> {
+  const { used, limit, policy } = await memoryOf(redis)
+  if (policy !== 'noeviction')
+    return `the operations Redis has maxmemory-policy ${policy}: under memory pressure it would delete queued work and events without a word; set maxmemory-policy noeviction, or use a Redis of its own`
+  if (limit && used >= limit)
+    return `the operations Redis is full (${mebibytes(used)} of ${mebibytes(limit)} MiB): nothing is handed out and no event goes out until there is room, and nothing is lost; raise its maxmemory`
+  return undefined
+}
+export const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(bytes < 100 * 2 ** 20 ? 1 : 0)
 
 /** False where a restart of Redis loses what it held. Not an error: the ledger makes up for it. */
 export async function isPersistent(redis: Redis): Promise<boolean> {

@@ -24,7 +24,7 @@ import { type Log, openLog } from './log.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
 import { watchOwnPool } from './own-pool.ts'
 import { redact } from './redact.ts'
-import { beConnected, blockingRedis, evictionFault, promptRedis } from './redis.ts'
+import { beConnected, blockingRedis, memoryFault, promptRedis } from './redis.ts'
 
 export interface Loop {
   name: string
@@ -232,7 +232,7 @@ async function run(app: App, name: string, log: Log, stopping: AbortController, 
     async turn() {
       try {
         await beConnected(watch)
-        hinder('redis', (await evictionFault(watch)) ?? null)
+        hinder('redis', (await memoryFault(watch)) ?? null)
       } catch (error) {
         hinder('redis', redact(`the operations Redis does not answer: ${(error as Error).message}`))
       }
@@ -253,12 +253,15 @@ async function run(app: App, name: string, log: Log, stopping: AbortController, 
       )
     },
   })
+  const answer = metrics.gauge('dbops_ledger_answer_seconds', 'what the quickest of the last five reports to the ledger took', [])
+  let took: number[] = []
   service.loop({
     name: 'report',
     every: timers.heartbeat,
     always: true,
-    turn: async () =>
-      void (await reportService(ledger, {
+    turn: async () => {
+      const askedAt = performance.now()
+      await reportService(ledger, {
         name,
         app,
         version: programVersion,
@@ -268,7 +271,14 @@ async function run(app: App, name: string, log: Log, stopping: AbortController, 
         ready: hindrances.size === 0,
         reasons: [...hindrances.values()],
         detail: service.detail,
-      })),
+      })
+      // The quickest: one that waited for a checkpoint, or for us, says nothing of the ledger.
+      took = [...took.slice(-4), performance.now() - askedAt]
+      if (took.length < 5) return
+      const quickest = Math.min(...took)
+      answer.set(quickest / 1_000)
+      service.detail['ledgerMs'] = Math.round(quickest)
+    },
   })
   watchOwnPool(service)
   await main(service)
