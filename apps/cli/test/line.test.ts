@@ -270,7 +270,7 @@ test('events --follow tells what is told, each once', async () => {
   }
 })
 
-test('status is one object of services, targets, queues, streams and next', async () => {
+test('status is one object of services, targets, queues, streams, overloads and next', async () => {
   const said = await dbops('status', '--json')
   const [{ services, targets, streams, next }] = said.records as [Record<string, Record<string, unknown>[]>]
   expect([
@@ -282,7 +282,7 @@ test('status is one object of services, targets, queues, streams and next', asyn
     next!.map(({ schedule }) => schedule),
   ]).toEqual([
     1,
-    ['services', 'targets', 'queues', 'streams', 'next'],
+    ['services', 'targets', 'queues', 'streams', 'overloads', 'next'],
     [
       ['alert-relay', true],
       ['pg-maintainer', true],
@@ -300,7 +300,7 @@ test('status for people is one screen that begins with the environment', async (
   expect([
     stdout.split('\n').length < 50,
     stdout.split('\n')[0],
-    titles.filter(title => title !== 'alerts' && title !== 'findings'),
+    titles.filter(title => !['alerts', 'findings', 'overload'].includes(title)),
   ]).toEqual([true, 'environment: test', ['services', 'targets', 'queues', 'events', 'next']])
 })
 
@@ -335,7 +335,7 @@ test('status --watch --json is the object again and again', async () => {
     .trim()
     .split('\n')
     .map(text => Object.keys(JSON.parse(text) as object).join(' '))
-  expect([code, keys.length >= 2, [...new Set(keys)]]).toEqual([0, true, ['services targets queues streams next']])
+  expect([code, keys.length >= 2, [...new Set(keys)]]).toEqual([0, true, ['services targets queues streams overloads next']])
 })
 
 test('targets says what is looked after, and targets check what a maintainer found', async () => {
