@@ -190,11 +190,11 @@ async function unread(redis: Redis, { reader, oldest, pending, lastDelivered }: 
     if (found < 1_000) break
     from = `(${last}`
   }
-  for (let from = oldest!; pending > 0; ) {
+  if (!pending) return count
+  for (let from = oldest!; ; ) {
     const page = (await redis.xpending(stream, reader, from, to, 1_000)) as [id: string, ...unknown[]][]
     count += page.length
-    if (page.length < 1_000) break
+    if (page.length < 1_000) return count
     from = `(${page.at(-1)![0]}`
   }
-  return count
 }
