@@ -64,7 +64,7 @@ test('any value of any flag of any command ends with a documented code, in words
   await fc.assert(
     fc.asyncProperty(line, async argv => {
       const { code, stdout, stderr } = await typed(argv)
-      expect([...Object.values(exits)]).toContain(code)
+      expect(Object.values(exits)).toContain(code)
       expect(code === 0 || stderr.includes('dbops: ') || stderr.includes('Usage: ')).toBe(true)
       expect(`${stdout}${stderr}`).not.toMatch(/^\s+at .*[:(]|again with --debug/m)
     }),
@@ -139,11 +139,11 @@ describe('a value that is none is refused by the name of its flag', () => {
 async function typed(argv: string[]) {
   const texts = { stdout: '', stderr: '' }
   const spies = (['stdout', 'stderr'] as const).map(name =>
-    vi.spyOn(process[name], 'write').mockImplementation(((text: string | Uint8Array, done?: unknown) => {
+    vi.spyOn(process[name], 'write').mockImplementation((text: string | Uint8Array, done?: unknown) => {
       texts[name] += String(text)
       if (typeof done === 'function') (done as () => void)()
       return true
-    }) as typeof process.stdout.write),
+    }),
   )
   try {
     return { code: await runProgram(argv), ...texts }
