@@ -11,7 +11,7 @@ import { sumUpRuns } from '@dbops/ledger/run-summaries'
 import { sweepServices } from '@dbops/ledger/services'
 import { stream } from '@dbops/runtime/bus'
 import { findingEvent } from '@dbops/runtime/finding-event'
-import { memoryOf } from '@dbops/runtime/redis'
+import { beConnected, memoryOf } from '@dbops/runtime/redis'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
 import { readersOf, toRecord } from './publish.ts'
@@ -38,6 +38,7 @@ export function trimming(service: Service): void {
     every: 60_000,
     always: true, // a full Redis hinders all else, and this gives it room
     turn: async alive => {
+      await beConnected(redis)
       if (!(await hold(service.ledger, 'trimmer', service.name, 120_000))) return
       const now = await service.ledger.now()
       await trimStream(service, redis, now)
