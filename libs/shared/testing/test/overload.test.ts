@@ -81,7 +81,9 @@ test('a thousand queued runs: said while they wait; each ends well at its first 
   expect(ends).toEqual({ all: queued + 1, well: queued + 1 - ends!.late, late: ends!.told, told: expect.any(Number) })
 })
 
-test('events by the thousand: a reader that sleeps is said to be behind, and all of them are in the stream', { timeout: 120_000 }, async () => {
+test('events by the thousand: a reader that sleeps is said to be behind, and all of them are in the stream', {
+  timeout: 120_000,
+}, async () => {
   const before = await redis.xlen(stream)
   await line.ledger.query(manyEvents, [behind])
   await begun('reader sleeper')
