@@ -1,4 +1,4 @@
-// What readers of dbops:events have set aside: listed, shown, and let go out again.
+// What readers of dbops:events have set aside: listed, shown, let go out again, and dropped.
 import { type DeadLetter, findDeadLetters, listDeadLetters, replayable } from '@dbops/ledger/dead-letters'
 import type { Queryable } from '@dbops/ledger/ledger'
 import { redact } from '@dbops/runtime/redact'
@@ -34,7 +34,7 @@ export async function deadLetters({ options, print, connect }: Context): Promise
       { head: 'ago', of: d => ago(d.at, now), right: true },
       {
         head: 'again',
-        of: d => (d.event === null ? 'no event' : d.replayedAt ? `${ago(d.replayedAt, now)} ago` : 'can go out'),
+        of: d => (d.event === null ? 'no event' : d.replayedAt ? `${ago(d.replayedAt, now)} ago` : d.droppedAt ? 'dropped' : 'can go out'),
         wide: true,
       },
       { head: 'reason', of: d => d.reason },
@@ -54,6 +54,7 @@ export async function showDeadLetter({ args, print, connect }: Context): Promise
   )
   for (const line of wrap(letter.reason, room())) print.line(`  ${print.colour('red', line)}`)
   if (letter.replayedAt) print.line(`  went out again ${stamp(letter.replayedAt)}, by ${letter.replayedBy}`)
+  else if (letter.droppedAt) print.line(`  dropped ${stamp(letter.droppedAt)}, by ${letter.droppedBy}: ${letter.droppedReason}`)
   else if (letter.event === null)
     print.line(print.colour('dim', '  it is no event of ours and cannot go out again: who writes into dbops:events?'))
   else print.line(print.colour('yellow', `  hint: mend what its reader stumbled over, then ./dbops dlq replay ${shortId(letter.id)}`))
@@ -72,17 +73,14 @@ export async function replayDeadLetters({ args, options, print, connect, confirm
   const connection = await connect()
   const { ledger, environment } = connection
   const letters = all ? await replayable(ledger, { reader, limit: most }) : await Promise.all(texts.map(find(ledger)))
-  for (const { id, event, replayedAt, replayedBy } of letters) {
+  for (const letter of letters) {
+    const { id, event } = letter
     if (event === null)
       throw new Failed('refused', `dead letter ${shortId(id)} is no event, so it cannot go out again`, {
         code: 'no_event',
         hint: `./dbops dlq show ${shortId(id)} says what it holds; whoever wrote it must write it rightly`,
       })
-    if (replayedAt)
-      throw new Failed('refused', `dead letter ${shortId(id)} went out again ${stamp(replayedAt)}, by ${replayedBy}`, {
-        code: 'replayed_before',
-        hint: 'set aside once more, it is a dead letter of its own: ./dbops dlq',
-      })
+    refuseSettled(letter)
   }
   if (letters.length)
     await confirm(
@@ -98,4 +96,33 @@ export async function replayDeadLetters({ args, options, print, connect, confirm
       : 'nothing waits that could go out again',
   )
   if (letters.length === most) print.line('these were the oldest; again for what came after them')
+}
+
+export async function dropDeadLetters({ args, options, print, connect, confirm }: Context): Promise<void> {
+  const reason = (options['reason'] as string | undefined)?.trim()
+  if (!reason)
+    throw new Failed('wrong', 'there is no --reason', { code: 'bad_argument', hint: 'it stands in the audit: --reason "a test of ours"' })
+  const connection = await connect()
+  const letters = await Promise.all([args[0] ?? []].flat().map(find(connection.ledger)))
+  letters.forEach(refuseSettled)
+  const what = letters.length === 1 ? `dead letter ${shortId(letters[0]!.id)}` : `${letters.length} dead letters`
+  await confirm(connection.environment, `drop ${what}: what ${letters.length === 1 ? 'it' : 'they'} would have set off is not done`)
+  const { dropped = 0 } = await doDeed(connection, 'drop', { letters: letters.map(({ id }) => id), reason })
+  print.environment(connection.environment)
+  print.record({ dropped })
+  print.line(`${dropped} of ${letters.length} dropped; ./dbops dlq --all still shows ${letters.length === 1 ? 'it' : 'them'}`)
+}
+
+/** It went out again, or was dropped. */
+function refuseSettled({ id, replayedAt, replayedBy, droppedAt, droppedBy, droppedReason }: DeadLetter): void {
+  if (replayedAt)
+    throw new Failed('refused', `dead letter ${shortId(id)} went out again ${stamp(replayedAt)}, by ${replayedBy}`, {
+      code: 'replayed_before',
+      hint: 'set aside once more, it is a dead letter of its own: ./dbops dlq',
+    })
+  if (droppedAt)
+    throw new Failed('refused', `dead letter ${shortId(id)} was dropped ${stamp(droppedAt)}, by ${droppedBy}: ${droppedReason}`, {
+      code: 'dropped_before',
+      hint: './dbops dlq shows what waits',
+    })
 }

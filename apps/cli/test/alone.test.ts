@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { recordFailure } from '@dbops/ledger/alerts'
+import { deedsOf } from '@dbops/ledger/audit'
 import { setAside } from '@dbops/ledger/dead-letters'
 import { publish } from '@dbops/ledger/outbox'
 import { type Birth, bear } from '@dbops/ledger/runs'
@@ -185,6 +186,26 @@ test('a dead letter is listed, shown and let go out again, and both are said', a
     expect.stringMatching(/^dbops: dead letter [0-9a-f]{8} went out again .*, by .*\nhint: /),
     'environment: prod\nnothing that was set aside waits; ./dbops dlq --all shows what went out again\n',
   ])
+})
+
+test('a dead letter about which nothing is to be done is dropped with a reason, once, and goes out no more', async () => {
+  const event = heavyEvent()
+  await setAside(line.ledger, { reader: 'shed', entry: '4-0', reason: 'no such table', event: event.id, ce: JSON.stringify(event) })
+  const [{ id }] = (await dbops('dlq', '--reader', 'shed', '--json')).records as [{ id: string }]
+  const silent = await dbops('dlq', 'drop', id, '--yes')
+  const dropped = await dbops('dlq', 'drop', id, '--reason', 'a test of ours', '--yes')
+  const twice = await dbops('dlq', 'drop', id, '--reason', 'again', '--yes')
+  const replayed = await dbops('dlq', 'replay', id, '--yes')
+  const shown = await dbops('dlq', 'show', id)
+  expect([silent.code, dropped.stdout, twice.code, replayed.code, (await dbops('dlq', '--reader', 'shed', '--json')).records]).toEqual([
+    2,
+    'environment: prod\n1 of 1 dropped; ./dbops dlq --all still shows it\n',
+    4,
+    4,
+    [],
+  ])
+  expect(shown.stdout).toMatch(/dropped .*, by .*: a test of ours\n/)
+  expect(await deedsOf(line.ledger, id)).toMatchObject([{ action: 'drop', detail: { reason: 'a test of ours' } }])
 })
 
 test('status and doctor say that dead letters wait, and the word for the list may stand there', async () => {

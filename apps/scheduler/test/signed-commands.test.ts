@@ -93,7 +93,7 @@ test('a pause and its end are carried out, and bear no run', async () => {
   ])
 })
 
-const forPersons = ['approve', 'reject', 'resolve', 'acknowledge', 'replay', 'release']
+const forPersons = ['approve', 'reject', 'resolve', 'acknowledge', 'replay', 'drop', 'release']
 test('each verb is for services or for persons alone', () => {
   expect([...signedVerbs, ...forPersons].toSorted()).toEqual([...verbs].toSorted())
 })

@@ -3,10 +3,10 @@ import { defineCommand } from '../command.ts'
 
 export const command = defineCommand({
   path: 'dlq',
-  summary: 'Dead letters: what readers of dbops:events have set aside and nobody has let go out again, the newest first',
+  summary: 'Dead letters: what readers of dbops:events have set aside and nobody has let go out again or dropped, the newest first',
   options: {
     '--reader <name>': 'only of this consumer group',
-    '--all': 'those too that went out again',
+    '--all': 'those too that went out again or were dropped',
     '--limit <n>': { about: 'at most', default: '50' },
   },
   examples: [

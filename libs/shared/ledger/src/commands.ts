@@ -16,6 +16,7 @@ export const verbs = [
   'resolve',
   'acknowledge',
   'replay',
+  'drop',
   'release',
 ] as const
 

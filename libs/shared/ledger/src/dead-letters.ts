@@ -17,6 +17,10 @@ export interface DeadLetter {
   at: Date
   replayedAt: Date | null
   replayedBy: string | null
+  /** A person has decided that nothing is to be done about it. */
+  droppedAt: Date | null
+  droppedBy: string | null
+  droppedReason: string | null
 }
 
 const insert = `
@@ -25,24 +29,26 @@ const insert = `
 export const setAside = (db: Queryable, d: Pick<DeadLetter, 'reader' | 'entry' | 'reason' | 'event' | 'ce'>) =>
   db.query(insert, [uuidv7(), d.reader, d.entry, keepable(d.reason), d.event, keepable(d.ce)])
 
-const columns = `id, reader, entry, reason, event, ce, at, replayed_at as "replayedAt", replayed_by as "replayedBy"`
+const columns = `id, reader, entry, reason, event, ce, at, replayed_at as "replayedAt", replayed_by as "replayedBy",
+  dropped_at as "droppedAt", dropped_by as "droppedBy", dropped_reason as "droppedReason"`
+const waits = 'replayed_at is null and dropped_at is null'
 const newest = `
-  select ${columns} from dead_letters where ($1::text is null or reader = $1) and ($3 or replayed_at is null) order by at desc, id desc limit $2`
-/** The newest first; those that went out again only with `all`. */
+  select ${columns} from dead_letters where ($1::text is null or reader = $1) and ($3 or ${waits}) order by at desc, id desc limit $2`
+/** The newest first; those that went out again or were dropped only with `all`. */
 export const listDeadLetters = async (db: Queryable, { reader, all = false, limit }: { reader?: string; all?: boolean; limit: number }) =>
   (await db.query<DeadLetter>(newest, [reader ?? null, limit, all])).rows
 
 const oldest = `
   select ${columns} from dead_letters
-   where ($1::text is null or reader = $1) and replayed_at is null and event is not null order by at, id limit $2`
+   where ($1::text is null or reader = $1) and ${waits} and event is not null order by at, id limit $2`
 /** Those that can go out again and have not, in the order in which they were set aside. */
 export const replayable = async (db: Queryable, { reader, limit }: { reader?: string | undefined; limit: number }) =>
   (await db.query<DeadLetter>(oldest, [reader ?? null, limit])).rows
 
 const waiting = `
   select reader, count(*)::int as waiting from dead_letters
-   where replayed_at is null and (event is not null or at > now() - interval '1 day') group by reader order by reader`
-/** How many of each reader nobody has let go out again. What is no event, and so never can, counts for a day: its writer is to be found, not the entry to be mended. */
+   where ${waits} and (event is not null or at > now() - interval '1 day') group by reader order by reader`
+/** How many of each reader nobody has let go out again or dropped. What is no event, and so never can, counts for a day: its writer is to be found, not the entry to be mended. */
 export const deadLettersByReader = async (db: Queryable) => (await db.query<{ reader: string; waiting: number }>(waiting)).rows
 
 const byTail = `select ${columns} from dead_letters where right(id::text, 8) = right($1, 8) and id::text like '%' || $1 limit 2`
@@ -51,7 +57,7 @@ export const findDeadLetters = async (db: Queryable, tail: string): Promise<Dead
   tail.length < 8 ? [] : (await db.query<DeadLetter>(byTail, [tail])).rows
 
 const take = `
-  update dead_letters set replayed_at = now(), replayed_by = $2 where id = $1 and event is not null and replayed_at is null returning event, ce`
+  update dead_letters set replayed_at = now(), replayed_by = $2 where id = $1 and event is not null and ${waits} returning event, ce`
 const againFromOutbox = `update outbox set ord = null, published_at = null, batch = null where id = $1 and ord is not null returning n`
 // It was trimmed meanwhile. Its time stays what it was: when it happened, not when it is told again.
 const againFromLetter = `
@@ -69,6 +75,11 @@ export async function replay(db: Queryable, id: string, actor: string): Promise<
   await db.query(`select pg_notify('dbops_outbox', '')`)
   return true
 }
+
+const drop = `update dead_letters set dropped_at = now(), dropped_by = $2, dropped_reason = $3 where id = $1 and ${waits} returning id`
+/** It waits no longer, and does not go out again. False: it went out again, or was dropped before. */
+export const dropLetter = async (db: Queryable, id: string, actor: string, reason: string): Promise<boolean> =>
+  (await db.query(drop, [id, actor, reason])).rows.length > 0
 
 const trim = `delete from dead_letters where id = any (array(select id from dead_letters where at < $1 order by at limit 1000))`
 export const trimDeadLetters = async (db: Queryable, before: Date): Promise<number> => (await db.query(trim, [before])).rowCount ?? 0

@@ -1,7 +1,7 @@
 // Dead letters in the ledger: what waits, in which order it goes out again, and what a new row of the outbox is made of.
 import { anEvent } from '@dbops/testing/an-event'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { deadLettersByReader, listDeadLetters, replay, replayable, setAside } from '../src/dead-letters.ts'
+import { deadLettersByReader, dropLetter, listDeadLetters, replay, replayable, setAside } from '../src/dead-letters.ts'
 import { freshLedger, type TestLedger } from './ledger-harness.ts'
 
 let ledger: TestLedger
@@ -60,6 +60,23 @@ test('what the outbox has forgotten goes out again in the order in which it is l
   for (const id of ids(await replayable(ledger, { limit: 10 }))) await ledger.transaction(db => replay(db, id, 'anna'))
   const { rows } = await ledger.query(`select d.id from outbox o join dead_letters d on d.event = o.id where o.ord is null order by o.n`)
   expect(ids(rows as { id: string }[])).toEqual([first, second])
+})
+
+test('what was dropped waits no longer, does not go out again, and is kept with its reason', async () => {
+  const [first, second] = await letters('event', 'event')
+  const done = [await dropLetter(ledger, first!, 'anna', 'a test'), await dropLetter(ledger, first!, 'ben', 'again')]
+  const again = await ledger.transaction(db => replay(db, first!, 'anna'))
+  expect([done, again, ids(await replayable(ledger, { limit: 10 })), await deadLettersByReader(ledger)]).toEqual([
+    [true, false],
+    false,
+    [second],
+    [{ reader: 'odd', waiting: 1 }],
+  ])
+  expect((await listDeadLetters(ledger, { limit: 10, all: true }))[1]).toMatchObject({
+    id: first,
+    droppedBy: 'anna',
+    droppedReason: 'a test',
+  })
 })
 
 test('twice set aside, it is there once', async () => {

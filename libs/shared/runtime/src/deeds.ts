@@ -4,7 +4,7 @@
 import { Refused } from '@dbops/contract/failure'
 import { resolveByHand, timeOf } from '@dbops/ledger/alerts'
 import { recordDeed } from '@dbops/ledger/audit'
-import { replay } from '@dbops/ledger/dead-letters'
+import { dropLetter, replay } from '@dbops/ledger/dead-letters'
 import { acknowledge } from '@dbops/ledger/findings'
 import type { Queryable } from '@dbops/ledger/ledger'
 import { pause, resume, scopes } from '@dbops/ledger/pauses'
@@ -24,6 +24,7 @@ const bodies = {
   resume: z.strictObject(scope),
   resolve: z.strictObject({ alert: z.uuid() }),
   replay: z.strictObject({ letters: z.array(z.uuid()).min(1).max(10_000) }),
+  drop: z.strictObject({ letters: z.array(z.uuid()).min(1).max(10_000), reason: z.string().trim().min(1).max(500) }),
   release: z.strictObject({ run: z.uuid(), reason: z.string().trim().min(1).max(500), force: z.boolean() }),
   acknowledge: z.strictObject({ finding: z.uuid(), note: z.string().nullable() }),
 }
@@ -38,6 +39,8 @@ export interface Done {
   lifted?: number
   /** Of a replay. */
   replayed?: number
+  /** Of a drop. */
+  dropped?: number
   /** Of a pause. */
   id?: string
 }
@@ -62,6 +65,16 @@ export async function carryOut(db: Queryable, deed: Deed, body: unknown, by: By)
         await recordDeed(db, { actor, action: 'replay', subject: letter, detail: {} })
       }
       return { done: replayed > 0, replayed }
+    }
+    case 'drop': {
+      const { letters, reason } = bodies.drop.parse(body)
+      let dropped = 0
+      for (const letter of letters) {
+        if (!(await dropLetter(db, letter, actor, reason))) continue
+        dropped++
+        await recordDeed(db, { actor, action: 'drop', subject: letter, detail: { reason } })
+      }
+      return { done: dropped > 0, dropped }
     }
     case 'release':
       return release(db, bodies.release.parse(body), by)
