@@ -29,7 +29,8 @@ for (;;) {
       if (event) handle(event) // What it throws is tried again: the entry stays pending.
       await redis.xack(stream, GROUP, id)
     }
-    if (asked === '0' && entries.length === 0) from = '>'
+    if (!answer) from = '0' // Nothing came, or too late for us: what it brought is pending.
+    else if (asked === '0' && entries.length === 0) from = '>'
   } catch (error) {
     console.error(error.message)
     from = '0'

@@ -45,9 +45,13 @@ export async function readStream(r: StreamReader): Promise<void> {
   /** What was delivered to this consumer and is not acknowledged, page by page. */
   async function takePending(): Promise<boolean> {
     let all = true
-    for (let page = await read(r, '0', 1); page.length; page = await read(r, page.at(-1)![0], 1))
+    for (let from = '0'; ; ) {
+      const page = await read(r, from)
+      if (!page) return false
+      if (!page.length) return all
       if (!(await takeAll(page, true))) all = false
-    return all
+      from = page.at(-1)![0]
+    }
   }
 
   let pause = 250
@@ -66,7 +70,8 @@ export async function readStream(r: StreamReader): Promise<void> {
         claimAt = performance.now() + 15_000
         await takeAll(await claimAbandoned(r), true)
       }
-      if (!(await takeAll(await read(r, '>', replay ? 100 : 5_000), false))) replay = true
+      const entries = await read(r, '>', replay ? 100 : 5_000)
+      if (!entries || !(await takeAll(entries, false))) replay = true
       else if (!replay) pause = 250
       r.onTurn?.()
     } catch (error) {
@@ -93,11 +98,13 @@ export async function ensureGroupOf(redis: Redis, stream: string, group: string)
   })
 }
 
-async function read(r: StreamReader, from: string, block: number): Promise<Entry[]> {
-  const answer = (await r.blocking.xreadgroup('GROUP', r.group, r.consumer, 'COUNT', 64, 'BLOCK', block, 'STREAMS', r.stream, from)) as
+/** Undefined where nothing came, or too late: the client gives up soon after the server should have answered, and what an answer brought that nobody heard is pending here. */
+async function read(r: StreamReader, from: string, block?: number): Promise<Entry[] | undefined> {
+  const wait = block === undefined ? [] : ['BLOCK', block]
+  const answer = (await r.blocking.call('XREADGROUP', 'GROUP', r.group, r.consumer, 'COUNT', 64, ...wait, 'STREAMS', r.stream, from)) as
     | [string, Entry[]][]
     | null
-  return answer?.[0]?.[1] ?? []
+  return answer?.[0]?.[1]
 }
 
 /** What a dead consumer of this group left pending. */

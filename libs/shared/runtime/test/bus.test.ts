@@ -1,4 +1,5 @@
 // The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Envelope } from '@dbops/contract/envelope'
 import { deadLettersByReader, listDeadLetters, replay } from '@dbops/ledger/dead-letters'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
@@ -11,6 +12,7 @@ import { startRedis } from '@dbops/servers/redis'
 import type { Server } from '@dbops/servers/resolve'
 import { anEvent as event } from '@dbops/testing/an-event'
 import { freshDatabase } from '@dbops/testing/database'
+import { startProxy } from '@dbops/testing/proxy'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -45,6 +47,22 @@ test('each event takes effect once, also when the stream has it twice', async ()
   read('a')
   await acknowledged()
   expect(await effects()).toEqual(sent.map(each => each.id))
+})
+
+test('what is delivered by an answer that comes too late is handled when it has come, not when it is claimed after a minute', async () => {
+  const proxy = await startProxy(server.url)
+  try {
+    read('a', undefined, undefined, proxy.url)
+    await add(event())
+    await acknowledged()
+    proxy.freeze()
+    await add(event())
+    await sleep(5_500)
+    proxy.thaw()
+    await until('both are handled', async () => (await effects()).length === 2, { within: 15_000 })
+  } finally {
+    await proxy.close()
+  }
 })
 
 test('two readers of one group share the work, and each event takes effect once', async () => {
@@ -230,9 +248,14 @@ test('a reader that is told to stop stops at once, not after its blocking read',
   expect(performance.now() - began).toBeLessThan(2_000)
 })
 
-function read(name: string, also: () => Promise<void> = async () => undefined, concerns?: (one: Envelope) => Promise<boolean>) {
+function read(
+  name: string,
+  also: () => Promise<void> = async () => undefined,
+  concerns?: (one: Envelope) => Promise<boolean>,
+  url = server.url,
+) {
   const abort = new AbortController()
-  const clients = [blockingRedis(server.url, `reader-${name}`), promptRedis(server.url, `reader-${name}`)] as const
+  const clients = [blockingRedis(url, `reader-${name}`), promptRedis(url, `reader-${name}`)] as const
   const done = consume({
     blocking: clients[0],
     prompt: clients[1],

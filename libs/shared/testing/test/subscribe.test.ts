@@ -1,6 +1,7 @@
 // The program of docs/subscribe.md, as it stands there, against a real scheduler and a Redis that is emptied under it.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { publish } from '@dbops/ledger/outbox'
 import { anEvent } from '@dbops/testing/an-event'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
@@ -69,6 +70,18 @@ test('what was delivered to it and not acknowledged, it takes up again', async (
   await keeps(2)
   await until('nothing is pending', async () => ((await redis.xpending(stream, 'reporting')) as [number])[0] === 0)
   expect(await keeps(2)).toEqual(ids.toSorted())
+})
+
+test('what was told while it stood still for longer than its read waits, it takes up when it goes on', async () => {
+  const reader = await subscribe()
+  await tell(1)
+  const before = await keeps(1)
+  reader.kill('SIGSTOP')
+  const meanwhile = await tell(1)
+  await published()
+  await sleep(5_500)
+  reader.kill('SIGCONT')
+  expect(await keeps(2)).toEqual([...before, ...meanwhile].toSorted())
 })
 
 test('entries that are no events do not stop it', async () => {
