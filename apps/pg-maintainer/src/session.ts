@@ -21,6 +21,8 @@ export interface SessionOptions {
   /** Called after the connect and before the first statement. */
   guard?: () => Promise<void>
   onLost?: (error: Error) => void
+  /** Milliseconds after which another session looks whether the server has long answered a statement. */
+  answerDue?: number
 }
 
 /** Milliseconds for which a maintenance session waits for a lock. */
@@ -42,10 +44,15 @@ const applySettings = `SELECT set_config(name, value, false) FROM unnest($1::tex
 const checkConnection = `SET client_connection_check_interval = '10s'`
 const whoServes = `SELECT pg_backend_pid() AS pid`
 const cancelStatement = `SELECT pg_cancel_backend($1)`
+/** Since when the server has nothing to do for this session; no row while it has. */
+const idleSince = `
+  SELECT state_change::text AS since FROM pg_stat_activity WHERE pid = $1 AND application_name = $2 AND state LIKE 'idle%'
+  UNION ALL
+  SELECT 'gone' WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND application_name = $2)`
 
 /** Connects, asks `guard`, and sets what every maintenance session has. Throws `connection_failed`, or what `guard` throws. */
 export async function openSession(connection: PgConnection, options: SessionOptions): Promise<ServerSession> {
-  const { name, signal, guard, onLost } = options
+  const { name, signal, guard, onLost, answerDue = 15_000 } = options
   signal?.throwIfAborted()
   const client = new Client(clientConfig(connection, name))
   let ended = false
@@ -59,6 +66,8 @@ export async function openSession(connection: PgConnection, options: SessionOpti
   const ask = async <T>(work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted()
     busy++
+    const answered = new AbortController()
+    void noticeLostAnswer(answered.signal).catch(() => undefined)
     try {
       return await work()
     } catch (error) {
@@ -66,13 +75,26 @@ export async function openSession(connection: PgConnection, options: SessionOpti
       throw error
     } finally {
       busy--
+      answered.abort()
+    }
+  }
+  // A proxy or a firewall on the way may keep our end of a connection alive whose other end is gone, and then keepalives find nothing.
+  const noticeLostAnswer = async (answered: AbortSignal) => {
+    for (let before: string | undefined; ; ) {
+      await sleep(answerDue, undefined, { ref: false, signal: answered })
+      if (!pid) continue
+      const rows = await aside<{ since: string }>(connection, name, idleSince, [pid, name]).catch(() => [])
+      if (answered.aborted) return
+      const since = rows[0]?.since
+      if (since && since === before) return void socketOf(client).destroy(new Error('the server has answered, and its answer did not come'))
+      before = since
     }
   }
   // Again and again: a cancellation that arrives between two statements is lost.
   const cancel = async () => {
     for (;;) {
       if (!busy || ended) return
-      await cancelBackend(connection, name, pid).catch(() => socketOf(client).destroy())
+      await aside(connection, name, cancelStatement, [pid]).catch(() => socketOf(client).destroy())
       await sleep(1_000, undefined, { ref: false })
     }
   }
@@ -136,12 +158,13 @@ async function connectTo(client: Client, connection: PgConnection, signal: Abort
   }
 }
 
-async function cancelBackend(connection: PgConnection, name: string, pid: number): Promise<void> {
+/** One statement in a session of its own, which knows of the other one what its own connection cannot tell. */
+async function aside<Row extends object>(connection: PgConnection, name: string, sql: string, values: unknown[]): Promise<Row[]> {
   const client = new Client({ ...clientConfig(connection, name), connectionTimeoutMillis: 3_000, query_timeout: 3_000 })
   client.on('error', () => undefined)
   await client.connect()
   try {
-    await client.query(cancelStatement, [pid])
+    return (await client.query<Row>(sql, values)).rows
   } finally {
     await client.end().catch(() => undefined)
   }
@@ -153,7 +176,7 @@ interface Inside {
 const socketOf = (client: Client) => (client as unknown as Inside).connection.stream
 
 const lost = (connection: PgConnection, error: Error) =>
-  new Problem(`the server ended the session: ${error.message}`, {
+  new Problem(`the session is lost: ${error.message}`, {
     code: 'connection_lost',
     hint: `${where(connection)} was restarted or cannot be reached, or somebody ended the session; its log says which`,
     cause: error,
