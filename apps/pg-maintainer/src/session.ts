@@ -86,7 +86,10 @@ export async function openSession(connection: PgConnection, options: SessionOpti
       const rows = await aside<{ since: string }>(connection, name, idleSince, [pid, name]).catch(() => [])
       if (answered.aborted) return
       const since = rows[0]?.since
-      if (since && since === before) return void socketOf(client).destroy(new Error('the server has answered, and its answer did not come'))
+      if (since && since === before) {
+        socketOf(client).destroy(new Error('the server has answered, and its answer did not come'))
+        return
+      }
       before = since
     }
   }
