@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nextSlot } from '@dbops/contract/slots'
 import { clockOf, isConnectionProblem, type Queryable } from '@dbops/ledger/ledger'
-import { generations, lockReconciling, newGeneration, reconcile, saveTargets } from '@dbops/ledger/schedules'
+import { generations, lockReconciling, lockSchedules, newGeneration, reconcile, saveTargets } from '@dbops/ledger/schedules'
 import { listServices } from '@dbops/ledger/services'
 import type { Config } from '@dbops/runtime/config'
 import { plan } from '@dbops/runtime/plan'
@@ -47,7 +47,8 @@ export async function apply(
       return { older: true as const }
     if (newest?.hash !== config.hash) await newGeneration(db, config.hash)
     await saveTargets(db, targetsOf(config))
-    // What fell due under the old specs is born under the old specs.
+    // What fell due under the old specs is born under the old specs: none that another scheduler has in hand is passed over, and none that it takes after this clock is taken again.
+    await lockSchedules(db)
     const now = await clockOf(db)
     while (await materialise(db, service, now));
     const changes = await reconcile(

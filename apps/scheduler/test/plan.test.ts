@@ -1,5 +1,6 @@
 // How a configuration becomes schedules in the ledger, and when it does not.
-import { type Ledger, openLedger } from '@dbops/ledger/ledger'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { clockOf, type Ledger, openLedger, type Queryable } from '@dbops/ledger/ledger'
 import { listSchedules } from '@dbops/ledger/schedules'
 import { reportService } from '@dbops/ledger/services'
 import { readConfig } from '@dbops/runtime/config'
@@ -7,8 +8,10 @@ import { openLog } from '@dbops/runtime/log'
 import { plan } from '@dbops/runtime/plan'
 import { tellerOf } from '@dbops/runtime/run-events'
 import { freshDatabase } from '@dbops/testing/database'
+import { until } from '@dbops/testing/until'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { apply } from '../src/plan.ts'
+import { materialise } from '../src/tick.ts'
 
 let database: Awaited<ReturnType<typeof freshDatabase>>
 let ledger: Ledger
@@ -83,6 +86,26 @@ test('a changed cron first materialises the slots that were due under the old on
   ])
 })
 
+test('slots that another scheduler has in hand while a changed configuration is applied are neither lost nor counted twice', async () => {
+  const [old, changed] = ['public.items', 'public.others'].map(table =>
+    config(vacuum('items', '* * * * * *').replace('public.items', table)),
+  )
+  await applied(old!)
+  const inHand = Promise.withResolvers<void>()
+  const other = ledger.transaction(async db => {
+    await until('a slot is due', () => materialised(db))
+    inHand.resolve()
+    await sleep(2_500)
+  })
+  await inHand.promise
+  await sleep(1_300) // a further slot has fallen due, which is nobody's yet
+  await Promise.all([other, applied(changed!)])
+  const { rows } = await ledger.query<{ slots: number; seconds: number }>(
+    `select sum(slots)::int as slots, extract(epoch from min(due_at) - min(slot))::int as seconds from runs, schedules`,
+  )
+  expect(rows[0]!.slots).toBe(rows[0]!.seconds)
+})
+
 test('disabling more than half of the schedules is refused unless it is meant', async () => {
   const all = ['a', 'b', 'c', 'd'].map(name => vacuum(name))
   await applied(config(...all))
@@ -111,16 +134,21 @@ test('targets are known by name and size only: no address and no secret comes in
   expect(JSON.stringify(rows)).not.toMatch(/hush|example|ada/)
 })
 
-const applied = (text: string, options: Record<string, string> = {}) =>
-  apply({
-    config: readConfig(undefined, { text }),
-    ledger,
-    log: openLog('scheduler', 'test', 'silent'),
-    name: 'scheduler@here:1',
-    timers: { heartbeat: 5_000, lease: 30_000, reap: 5_000 },
-    option: name => options[name],
-    ...tellerOf('scheduler', 'dev'),
-  })
+const scheduler = (text: string, options: Record<string, string> = {}) => ({
+  config: readConfig(undefined, { text }),
+  ledger,
+  log: openLog('scheduler', 'test', 'silent'),
+  name: 'scheduler@here:1',
+  timers: { heartbeat: 5_000, lease: 30_000, reap: 5_000 },
+  option: (name: string) => options[name],
+  ...tellerOf('scheduler', 'dev'),
+})
+const applied = (text: string, options: Record<string, string> = {}) => apply(scheduler(text, options))
+/** Whether a slot was due, which is now born. */
+async function materialised(db: Queryable): Promise<boolean> {
+  await materialise(db, scheduler(config()), await clockOf(db))
+  return (await db.query('select from runs')).rows.length > 0
+}
 const lives = (name: string, configHash: string) =>
   reportService(ledger, {
     name,

@@ -108,7 +108,7 @@ export interface Reconciled {
   disabled: string[]
 }
 /**
- * Makes the ledger's schedules those of the configuration, in the caller's transaction, which has materialised the slots that were due under the old specs.
+ * Makes the ledger's schedules those of the configuration, in the caller's transaction, which has locked them and materialised the slots that were due under the old specs.
  * Refuses to disable more than half of them without `allowMass`.
  */
 export async function reconcile(
@@ -117,7 +117,7 @@ export async function reconcile(
   nextDue: (s: Schedule) => Date | null,
   allowMass = false,
 ): Promise<Reconciled> {
-  const { rows } = await db.query<ScheduleRow>(`select ${columns} from schedules for update`)
+  const { rows } = await db.query<ScheduleRow>(`select ${columns} from schedules`)
   const key = (s: { name: string; target: string | null }) => `${s.name} ${s.target ?? ''}`
   const known = new Map(rows.map(row => [key(row), row]))
   const kept = new Set(wanted.map(key))
@@ -162,6 +162,9 @@ export const newGeneration = (db: Queryable, hash: string) => db.query('insert i
 
 const reconcileLock = 'select pg_advisory_xact_lock(7305220)'
 export const lockReconciling = (db: Queryable) => db.query(reconcileLock)
+
+/** Waits for the turns that others have with any schedule; until the end of the transaction nobody has another. */
+export const lockSchedules = (db: Queryable) => db.query('select from schedules order by name, target for update')
 
 const upsertTarget = `
   insert into targets (name, engine, heavy, light, labels) values ($1, $2, $3, $4, $5)
