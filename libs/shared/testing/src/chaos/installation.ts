@@ -239,7 +239,12 @@ function smallDisk(folder: string, missing: Installation['missing']) {
     folder,
     async fill() {
       const { bavail, bsize } = statfsSync(folder)
-      writeFileSync(ballast, Buffer.alloc(Math.max(0, (bavail - 4) * bsize)))
+      // A dump that is being written may take the room first: then it is as full.
+      try {
+        writeFileSync(ballast, Buffer.alloc(Math.max(0, (bavail - 4) * bsize)))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      }
     },
     free: async () => rmSync(ballast, { force: true }),
     remove: () => void execFileSync('umount', ['--lazy', folder]),
