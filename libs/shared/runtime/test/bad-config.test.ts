@@ -28,7 +28,7 @@ const bomb = [
 ].join('\n')
 const day = 'write 5 fields (minute hour day month weekday) or 6 with seconds first, e.g. "30 2 * * *"'
 const ranges = 'minute 0–59, hour 0–23, day 1–31, month 1–12, weekday 0–7'
-const aDuration = 'write a whole number and a unit: 500ms, 30s, 15m, 2h, 7d'
+const aDuration = 'write a whole number and a unit, at most 99999d: 500ms, 30s, 15m, 2h, 7d'
 const pgUrl = 'write postgres://user:password@host:5432/database'
 
 // biome-ignore format: one row, one line
