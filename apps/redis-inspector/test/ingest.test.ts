@@ -129,7 +129,9 @@ describe('nothing is lost and nothing is told twice', () => {
     await pipeline.exec()
     for (let n = 0; n < 3; n++) {
       await until('some more are told', async () => (await admin.query(`select from dbops.outbox offset ${n * 500 + 50} limit 1`)).rowCount)
-      await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dbops:test'`)
+      await admin.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dbops:test' and datname = current_database()`,
+      )
     }
     await admin.end()
     await until('the ledger is back', () => told(2_001))
