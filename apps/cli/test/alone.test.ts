@@ -344,7 +344,12 @@ test.each([
   ['an unknown backup', ['backups', 'show', 'ffffffff'], 'there is no backup ffffffff', './dbops backups shows them'],
   ['a misspelt state', ['runs', '--state', 'faild'], expect.stringMatching(/^--state: "faild" is not one of /), 'did you mean "failed"?'],
   ['no number', ['runs', '--limit', 'many'], '--limit: "many" is no whole number from 1 to 10000', 'for example --limit 50'],
-  ['too long', ['runs', '--since', '999999999999d'], '--since: "999999999999d" leads out of the calendar', 'write 30m, 2h, 7d, at most 99999d'],
+  [
+    'too long',
+    ['runs', '--since', '999999999999d'],
+    '--since: "999999999999d" leads out of the calendar',
+    'write 30m, 2h, 7d, at most 99999d',
+  ],
   ['no time', ['runs', '--since', 'yesterday'], '--since: "yesterday" is neither a duration nor a point in time', expect.any(String)],
 ])('%s ends with 2 and a hint', async (_, words, message, hint) => {
   const { code, stderr } = await dbops(...words)
