@@ -198,7 +198,7 @@ const trials: Record<Kind, Trial> = {
   'black-hole': silent(4_000, 'ledger'),
   partition: silent(9_000),
   'reader-sleeps': trial({
-    lasts: 3_000,
+    lasts: 12_000, // long enough for more to come into the stream, on a slow machine too
     before: async () => (await at.sources()).readers['reporting']!.length,
     during: async () => {
       await sleep(500)
