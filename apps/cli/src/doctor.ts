@@ -19,7 +19,7 @@ import type { Connection } from './connect.ts'
 import { exits } from './exits.ts'
 import { findHome, runningUp } from './home.ts'
 import { many } from './print.ts'
-import { isSilent, listWorkers } from './workers.ts'
+import { isSilent, listWorkers, type Worker } from './workers.ts'
 
 export async function doctor(c: Context): Promise<number> {
   const { print } = c
@@ -107,11 +107,18 @@ async function services(ledger: Ledger, config: Config | undefined): Promise<Che
             'run the same version everywhere: stop it and start it again',
           ),
         ]
-      const ready = ok(one.name, `ready, version ${one.version}`)
-      if (!one.excess.length) return [ready]
-      const what = `its role in the ledger has more than it needs: ${one.excess.join(', ')}`
-      return [ready, bad('warning', one.name, what, 'deploy/sql/ledger-roles.sql makes a login for each service')]
+      return [ok(one.name, `ready, version ${one.version}`), ...excess(one)]
     }),
+  ]
+}
+
+/** What it could do without, in the ledger and in Redis. */
+function excess({ name, excess, redisRights }: Worker): Check[] {
+  const ledger = `its role in the ledger has more than it needs: ${excess.join(', ')}`
+  const redis = `its user ${redisRights?.user} in the operations Redis has more than it needs: ${redisRights?.excess.join(', ')}`
+  return [
+    ...(excess.length ? [bad('warning', name, ledger, 'deploy/sql/ledger-roles.sql makes a login for each service')] : []),
+    ...(redisRights?.excess.length ? [bad('warning', name, redis, 'deploy/redis/operations.acl has a user for each service')] : []),
   ]
 }
 

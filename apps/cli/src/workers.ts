@@ -29,6 +29,8 @@ export interface Worker {
   lanes: Record<string, number>
   /** What its role in the ledger may do and a service does not need. */
   excess: string[]
+  /** As whom it is logged in to the operations Redis, and what that user may do and it does not need; null where Redis could not be asked. */
+  redisRights: { user: string; excess: string[] } | null
 }
 
 /** Those of the last ten minutes, by app. One that was not heard of for a lease is silent, and not ready. */
@@ -50,6 +52,7 @@ export async function listWorkers(db: Queryable, config?: Config): Promise<Worke
       age: Math.round(age * 10) / 10,
       lanes: (detail['lanes'] as Record<string, number> | undefined) ?? {},
       excess: (detail['excess'] as string[] | undefined) ?? [],
+      redisRights: (detail['redisRights'] as Worker['redisRights'] | undefined) ?? null,
     }
   })
 }

@@ -3,7 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { savePerson } from '@dbops/ledger/people'
+import { listReadings } from '@dbops/ledger/probes'
 import { listServices } from '@dbops/ledger/services'
+import { startNeo4j } from '@dbops/servers/neo4j'
 import { databaseUrl } from '@dbops/servers/postgres'
 import { freshDatabase } from '@dbops/testing/database'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
@@ -15,7 +18,7 @@ import { dbops as anywhere } from './a-command.ts'
 
 const deploy = join(import.meta.dirname, '../../../deploy')
 const prefix = `r${randomBytes(3).toString('hex')}`
-const apps = ['scheduler', 'pg-maintainer', 'redis-inspector', 'alert-relay'] as const
+const apps = ['scheduler', 'pg-maintainer', 'neo4j-maintainer', 'redis-inspector', 'alert-relay'] as const
 // Both are looked for everywhere in the end.
 const password = `pw${randomBytes(8).toString('hex')}`
 const hook = `hook${randomBytes(16).toString('hex')}`
@@ -27,14 +30,20 @@ let core: Awaited<ReturnType<typeof freshDatabase>>
 let admin: Redis
 let looked: Redis
 let owner: Client
+let graph: Awaited<ReturnType<typeof startNeo4j>>
+const people = { ada: `${prefix}_ada`, ben: `${prefix}_ben` }
 
 beforeAll(async () => {
+  graph = await startNeo4j()
   core = await freshDatabase()
   const target = new Client(core.url)
   await target.connect()
   await target.query(`create role ${prefix}_shop_owner`)
   await target.query(`create table t as select n, '${rowText}' as body from generate_series(1, 1000) n`)
-  await target.query(`alter table t owner to ${prefix}_shop_owner`)
+  await target.query(`create table old as select n, now() - interval '1 year' as at from generate_series(1, 1000) n`)
+  await target.query('create index on old (at)')
+  await target.query('create materialized view sums as select sum(n) from t')
+  for (const name of ['table t', 'table old', 'materialized view sums']) await target.query(`alter ${name} owner to ${prefix}_shop_owner`)
   await target.end()
   psql(core.url, 'sql/target-role.sql', { role: `${prefix}_care`, owner: `${prefix}_shop_owner` })
   looked = new Redis(inject('redisUrl'))
@@ -45,10 +54,13 @@ environment: test
 targets:
   core: { engine: pg, url: "\${CORE_URL}" }
   cache: { engine: redis, url: "\${CACHE_URL}" }
+  graph: { engine: neo4j, url: "\${GRAPH_URL}" }
 stores: { main: { url: "file://$FOLDER/store", free: 1MiB }, none: { url: "file://$FOLDER/none", free: 1MiB } }
 dumps:
   rows: { target: core, data: all, stores: [main] }
   nowhere: { target: core, data: all, stores: [none] }
+purges: { past: { target: core, table: public.old, by: at, age: 30d, atMost: 100 } }
+views: { sums: { target: core, members: [public.sums] } }
 ingest: { platform: { target: cache, stream: "axiom:events", keep: [data_registered] } }
 schedules:
   often: { task: pg.vacuum, target: core, cron: "*/2 * * * * *", params: { tables: [public.t] } }
@@ -60,12 +72,13 @@ alerts:
     hook: { type: webhook, url: "http://127.0.0.1:1/\${HOOK}", secret: "\${HOOK}" }
   routes: [{ match: {}, to: [desk, hook] }]
 `,
-    { CORE_URL: as(core.url, `${prefix}_care`), CACHE_URL: as(inject('redisUrl'), `${prefix}_care`), HOOK: hook },
+    { CORE_URL: as(core.url, `${prefix}_care`), CACHE_URL: as(inject('redisUrl'), `${prefix}_care`), GRAPH_URL: graph.url, HOOK: hook },
   )
   mkdirSync(join(line.folder, 'store'))
   owner = new Client(line.ledgerUrl)
   await owner.connect()
   psql(line.ledgerUrl, 'sql/ledger-roles.sql', { prefix })
+  for (const role of Object.values(people)) await savePerson(line.ledger, role, password)
   admin = new Redis(line.redisUrl)
   // The tests themselves go on as `default`.
   for (const args of usersIn('redis/operations.acl')) if (args[0] !== 'default') await admin.call('ACL', 'SETUSER', ...args)
@@ -78,6 +91,7 @@ afterAll(async () => {
   await looked?.call('ACL', 'DELUSER', `${prefix}_care`)
   looked?.disconnect()
   await core?.drop()
+  await graph?.stop()
   const rest = new Client(inject('pgUrl'))
   await rest.connect()
   for (const { rolname } of (await rest.query<{ rolname: string }>(`select rolname from pg_roles where rolname like '${prefix}\\_%'`)).rows)
@@ -119,10 +133,16 @@ const usersIn = (file: string): string[][] =>
     )
 const serviceNamed = async (app: string) => (await listServices(line.ledger, 5_000)).find(service => service.app === app)
 
-test('schedules, a dump, an alert and its end, an event of the platform, a pause and a lost stream go through, and Redis refused nothing', {
-  timeout: 90_000,
+test('schedules and an event of the platform, a dump and its check, a purge, a refresh, an approved rewrite, a cancelled one, an alert and its end, readings of all engines, a pause and a lost stream go through, and Redis refused nothing', {
+  timeout: 180_000,
 }, async () => {
-  const say = (...words: string[]) => anywhere([...words, '--yes'], { env: line.env })
+  const env = {
+    ...line.env,
+    ...Object.fromEntries(
+      Object.entries(people).map(([name, role]) => [`DBOPS_LEDGER_URL_${name.toUpperCase()}`, as(line.ledgerUrl, role)]),
+    ),
+  }
+  const say = (...words: string[]) => anywhere([...words, '--yes'], { env })
   const dump = await say('run', 'pg.dump', '--dump', 'rows', '--wait')
   await until('the alert was told', async () => (await owner.query(`select from dbops.deliveries where status = 'delivered'`)).rowCount)
   mkdirSync(join(line.folder, 'none'))
@@ -150,36 +170,73 @@ test('schedules, a dump, an alert and its end, an event of the platform, a pause
     async () => (await owner.query(`select from dbops.runs where schedule = 'told' and state = 'succeeded'`)).rowCount,
     { within: 30_000 },
   )
-  const paused = await say('pause', '--all', '--until', '1s')
+  const done = [
+    dump,
+    await say('run', 'pg.restore-check', '--dump', 'rows', '--wait'),
+    await say('run', 'pg.purge', '--policy', 'past', '--wait'),
+    await say('run', 'pg.refresh-views', '--group', 'sums', '--wait'),
+  ]
+  const asked = await say('run', 'pg.vacuum-full', '--target', 'core', '--tables', 'public.old', '--json', '--as', 'ada')
+  const { id } = JSON.parse(asked.stdout) as { id: string }
+  await until(
+    'its plan is made',
+    async () => (await owner.query('select from dbops.runs where id = $1 and plan is not null', [id])).rowCount,
+  )
+  done.push(await say('approve', id, '--as', 'ben'))
+  await until(
+    'it has been carried out',
+    async () => (await owner.query(`select from dbops.runs where id = $1 and state = 'succeeded'`, [id])).rowCount,
+    {
+      within: 30_000,
+    },
+  )
+  const unwanted = JSON.parse(
+    (await say('run', 'pg.vacuum-full', '--target', 'core', '--tables', 'public.t', '--json', '--as', 'ada')).stdout,
+  ) as {
+    id: string
+  }
+  done.push(await say('cancel', unwanted.id), await say('pause', '--all', '--until', '1s'))
+  const { rows: left } = await (async () => {
+    const target = new Client(core.url)
+    await target.connect()
+    const answer = await target.query('select (select count(*)::int from old) as old, (select sum::int from sums) as sums')
+    await target.end()
+    return answer
+  })()
+  const readings = (await listReadings(line.ledger))
+    .filter(({ state }) => state !== 'ok')
+    .map(({ target, probe, error }) => [target, probe, error])
   const log = [
     ...((await admin.call('ACL', 'LOG')) as unknown[]),
     ...((await looked.call('ACL', 'LOG')) as unknown[]).filter(entry => String(entry).includes(prefix)),
   ]
   const { rows: ends } = await owner.query<{ task: string }>(`select distinct task from dbops.runs where state = 'succeeded' order by task`)
   const { rows: unready } = await owner.query('select name, reasons from dbops.services where not ready')
-  expect([dump.code, paused.code, log.map(String), unready, ends.map(({ task }) => task)]).toEqual([
-    0,
-    0,
+  expect(done.filter(({ code }) => code !== 0)).toEqual([])
+  expect([left, readings, log.map(String), unready, ends.map(({ task }) => task)]).toEqual([
+    [{ old: 0, sums: 500_500 }],
     [],
     [],
-    ['pg.analyze', 'pg.dump', 'pg.vacuum'],
+    [],
+    ['pg.analyze', 'pg.dump', 'pg.purge', 'pg.refresh-views', 'pg.restore-check', 'pg.vacuum', 'pg.vacuum-full'],
   ])
 })
 
 test('a service under its own role has nothing in excess, one under the owner of everything is told', async () => {
-  expect((await serviceNamed('scheduler'))?.detail['excess']).toEqual([])
+  const { detail } = (await serviceNamed('scheduler'))!
+  expect([detail['excess'], detail['redisRights']]).toEqual([[], { user: 'scheduler', excess: [] }])
   const other = await line.start('apps/alert-relay/src/main.ts')
   await until('it has looked', async () =>
     (await listServices(line.ledger, 5_000)).some(({ detail }) => (detail['excess'] as string[] | undefined)?.includes('superuser')),
   )
-  const { records } = {
-    records: (await anywhere(['doctor', '--json'], { env: line.env })).stdout
-      .split('\n')
-      .filter(Boolean)
-      .map(text => JSON.parse(text) as { what: string }),
-  }
+  const said = (await anywhere(['doctor', '--json'], { env: line.env })).stdout
+    .split('\n')
+    .filter(Boolean)
+    .map(text => JSON.parse(text) as { what: string })
+    .map(({ what }) => what)
   await other.stop()
-  expect(records.map(({ what }) => what)).toContain('its role in the ledger has more than it needs: superuser')
+  expect(said).toContain('its role in the ledger has more than it needs: superuser')
+  expect(said).toContainEqual(expect.stringMatching(/^its user default in the operations Redis has more than it needs: FLUSHALL, /))
 })
 
 describe('what is taken away', () => {
@@ -197,6 +254,21 @@ describe('what is taken away', () => {
     expect(await relay.stop()).toBe(0)
   })
 
+  test('in Redis makes a service not ready, with what is missing, until it is given back', { timeout: 60_000 }, async () => {
+    await admin.call('ACL', 'SETUSER', 'alert-relay', '-xautoclaim')
+    const relay = await line.start('apps/alert-relay/src/main.ts', { env: envOf('alert-relay'), ready: false })
+    const reasons = async () => (await listServices(line.ledger, 5_000)).find(({ name }) => name.endsWith(`:${relay.pid}`))?.reasons ?? []
+    await until('it says so', async () =>
+      (await reasons()).some(reason =>
+        /user alert-relay in the operations Redis lacks XAUTOCLAIM on dbops:events; deploy\/redis/.test(reason),
+      ),
+    )
+    await admin.call('ACL', 'SETUSER', 'alert-relay', '+xautoclaim')
+    expect(await relay.stop()).toBe(0)
+    const again = await line.start('apps/alert-relay/src/main.ts', { env: envOf('alert-relay') })
+    expect(await again.stop()).toBe(0)
+  })
+
   test.each([
     ['scheduler', ['flushall']],
     ['scheduler', ['config', 'set', 'maxmemory', '1']],
@@ -204,6 +276,7 @@ describe('what is taken away', () => {
     ['pg-maintainer', ['xadd', 'dbops:events', '*', 'ce', '{}']],
     ['alert-relay', ['del', '{dbops}:pg-heavy:wait']],
     ['alert-relay', ['del', 'dbops:events']],
+    ['alert-relay', ['xadd', 'dbops:events', '*', 'ce', '{}']],
     ['reader', ['xadd', 'dbops:events', '*', 'ce', '{}']],
     ['sender', ['xread', 'STREAMS', 'dbops:commands', '0']],
   ])('of Redis: %s may not %j', async (user, command) => {
@@ -288,9 +361,8 @@ async function ledgerAsText(): Promise<string> {
   const { rows: tables } = await owner.query<{ name: string }>(
     `select relname as name from pg_class where relnamespace = 'dbops'::regnamespace and relkind = 'r'`,
   )
-  const texts = await Promise.all(
-    tables.map(async ({ name }) => JSON.stringify((await owner.query(`select t::text from dbops.${name} t`)).rows)),
-  )
+  const texts: string[] = []
+  for (const { name } of tables) texts.push(JSON.stringify((await owner.query(`select t::text from dbops.${name} t`)).rows))
   return texts.join('\n')
 }
 async function redisAsText(): Promise<string> {

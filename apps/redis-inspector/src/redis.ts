@@ -3,7 +3,9 @@ import type { RedisTarget } from '@dbops/contract/config-file'
 import { failureOf } from '@dbops/contract/failure'
 import { targetUrl } from '@dbops/runtime/connection'
 import type { EngineDriver } from '@dbops/runtime/engine'
+import { nobodys } from '@dbops/runtime/operations-rights'
 import { redact } from '@dbops/runtime/redact'
+import { rightsIn } from '@dbops/runtime/redis-rights'
 import { evictNamed } from './evict.ts'
 import { fieldOf } from './info.ts'
 import { openSession } from './session.ts'
@@ -41,7 +43,21 @@ export const redis: EngineDriver<RedisVerbs, RedisTarget> = {
       const session = await openSession(targetUrl(target, config), { name: 'dbops:inspect', signal })
       try {
         const info = await session.info()
-        return [{ target, level: 'ok', what: `Redis ${fieldOf(info, 'redis_version')}, ${fieldOf(info, 'role')}` }]
+        const rights = await rightsIn({ call: session.command }, {}, nobodys)
+        const as = rights ? `, as ${rights.user}` : ''
+        return [
+          { target, level: 'ok', what: `Redis ${fieldOf(info, 'redis_version')}, ${fieldOf(info, 'role')}${as}` },
+          ...(rights?.excess.length
+            ? [
+                {
+                  target,
+                  level: 'warning' as const,
+                  what: `its user ${rights.user} may do what no inspection does: ${rights.excess.join(', ')}`,
+                  hint: 'deploy/redis/platform.acl has a user that looks and writes nothing',
+                },
+              ]
+            : []),
+        ]
       } finally {
         session.end()
       }

@@ -3,6 +3,7 @@ import { failureOf, Problem } from '@dbops/contract/failure'
 import { type Answer, recordSigned, type SignedVerb, signedOnce, signedVerbs, verbs } from '@dbops/ledger/commands'
 import { clockOf, isConnectionProblem, type Queryable } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
+import { commandStream } from '@dbops/runtime/bus'
 import { openCommandKeys } from '@dbops/runtime/command-keys'
 import type { Service } from '@dbops/runtime/service'
 import { type Entry, readStream } from '@dbops/runtime/stream-reader'
@@ -11,7 +12,6 @@ import { z } from 'zod'
 import { act } from './commands.ts'
 import { longestLife, type Refused, type Signed, verify } from './verify-command.ts'
 
-export const commandStream = 'dbops:commands'
 const group = 'scheduler'
 /**
  * Events a minute that tell of entries nobody is known to have sent, and as many for each key of entries that are out of time or come again, which

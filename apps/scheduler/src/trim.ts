@@ -9,13 +9,12 @@ import { hold } from '@dbops/ledger/leases'
 import { publish, trimOutbox } from '@dbops/ledger/outbox'
 import { sumUpRuns } from '@dbops/ledger/run-summaries'
 import { sweepServices } from '@dbops/ledger/services'
-import { stream } from '@dbops/runtime/bus'
+import { commandStream, stream } from '@dbops/runtime/bus'
 import { findingEvent } from '@dbops/runtime/finding-event'
 import { beConnected, memoryOf } from '@dbops/runtime/redis'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
 import { readersOf, toRecord } from './publish.ts'
-import { commandStream } from './signed-commands.ts'
 
 /** Every event stays at least this long, read or not. */
 const keep = parseDuration('7d')

@@ -45,8 +45,12 @@ export async function startRun(c: Context, task: TaskEntry): Promise<number> {
   return tellRun(c, connection, run, isPlan ? { ...waiting, wait: true } : waiting)
 }
 
+/** From the question on, Ctrl-C ends the wait and not the process: what became of the question is told all the same. A second one ends the process. */
+const interrupt = new AbortController()
+
 /** The run that the scheduler bore. Fails with the exit that its answer means. */
 export async function askFor({ ledger, actor }: Connection, asked: Pick<Command, 'verb' | 'body'> & { key?: string }): Promise<Run> {
+  process.once('SIGINT', () => interrupt.abort())
   try {
     const answer = await ask(ledger, { ...asked, actor })
     if (!answer.ok) throw new Failed(exitOfAnswer(answer.error), answer.error.message, answer.error)
@@ -85,23 +89,10 @@ const tellEndOf = async (c: Context, ledger: Ledger, born: Run, within: number) 
 
 /** The run once it has ended. Fails with exit 5 when that takes too long, or Ctrl-C ends the wait. */
 export async function endOf(c: Context, ledger: Ledger, born: Run, within: number): Promise<Run> {
-  const interrupt = new AbortController()
-  const interrupted = () => interrupt.abort()
-  process.once('SIGINT', interrupted)
-  try {
-    const run = await waitForRun(ledger, born.id, { within, signal: interrupt.signal, quiet: c.print.json })
-    if (!isFinal(run.state))
-      throw new Failed(
-        'timedOut',
-        `${interrupt.signal.aborted ? 'not waited any longer' : 'the wait timed out'}: run ${shortId(run.id)} is ${stateWords(run.state)}${run.waitingFor ? `, it waits for ${run.waitingFor}` : ''}`,
-        {
-          hint: goesOn(run.id),
-        },
-      )
-    return run
-  } finally {
-    process.off('SIGINT', interrupted)
-  }
+  const run = await waitForRun(ledger, born.id, { within, signal: interrupt.signal, quiet: c.print.json })
+  if (isFinal(run.state)) return run
+  const message = `${interrupt.signal.aborted ? 'not waited any longer' : 'the wait timed out'}: run ${shortId(run.id)} is ${stateWords(run.state)}${run.waitingFor ? `, it waits for ${run.waitingFor}` : ''}`
+  throw new Failed('timedOut', message, { hint: goesOn(run.id) })
 }
 
 function tellEnd({ print }: Context, run: Run): number {

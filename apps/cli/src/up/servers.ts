@@ -15,6 +15,7 @@ import { randomPassword, removeKept } from '@dbops/servers/kept'
 import { createDatabase, databaseUrl, removePostgres, startPostgres } from '@dbops/servers/postgres'
 import { startRedis } from '@dbops/servers/redis'
 import type { Server } from '@dbops/servers/resolve'
+import { redisUsers } from './redis-users.ts'
 import type { Said, Teller } from './teller.ts'
 
 export interface Place {
@@ -39,6 +40,8 @@ export interface Servers {
   /** The ledger's URL as each of its people; none where the ledger was given: its people are its own administrator's affair. */
   people: Record<string, string>
   redisUrl: string
+  /** The URL of the operations Redis as each of the services, by app; empty where it was given. */
+  redisLogins: Record<string, string>
   /** What the configuration of the sample refers to. */
   variables: Record<string, string>
   /** Takes the sample's second store away for a minute. */
@@ -104,26 +107,38 @@ export async function startServers(place: Place): Promise<Servers> {
     const ledger = await keep('ledger', 'PostgreSQL', place.ledgerUrl, (common, port) =>
       startPostgres({ ...common, dataDir: join(home, folders.ledger), port, settings: ledgerSettings }),
     )
+    const services = apps.filter(app => app !== 'cli')
+    const operations = redisUsers('operations.acl', services)
     const redisUrl = await keep('redis', 'operations Redis', place.redisUrl, (common, port) =>
-      startRedis({ ...common, dir: join(home, folders.redis), port, settings: { maxmemoryPolicy: 'noeviction', appendonly: true } }),
+      startRedis({
+        ...common,
+        dir: join(home, folders.redis),
+        port,
+        settings: { maxmemoryPolicy: 'noeviction', appendonly: true },
+        users: operations.users,
+      }),
     )
+    const redisLogins = place.redisUrl ? {} : Object.fromEntries(services.map(app => [app, operations.as(redisUrl, app)]))
     const variables: Record<string, string> = {}
     if (withSample) {
-      variables['SAMPLE_REDIS_URL'] = await keep('sample', 'platform Redis', undefined, (common, port) =>
+      const looking = redisUsers('platform.acl', ['dbops'])
+      const platformRedis = await keep('sample', 'platform Redis', undefined, (common, port) =>
         startRedis({
           ...common,
           dir: join(home, folders.sampleRedis),
           port,
           settings: { maxmemoryPolicy: 'allkeys-lru', maxmemory: '64mb' },
+          users: looking.users,
         }),
       )
+      variables['SAMPLE_REDIS_URL'] = looking.as(platformRedis, 'dbops')
       const admin = await keep('sample', 'platform PostgreSQL', undefined, (common, port) =>
         startPostgres({ ...common, dataDir: join(home, folders.samplePg), port, settings: platformSettings }),
       )
       const say = (text: string) => teller.say({ subject: 'sample', text })
       const sample = await unless(signal, createSample(admin, { say }))
       variables['SAMPLE_DATABASE_URL'] = sample.url
-      traffic = startTraffic({ databaseUrl: sample.appUrl, redisUrl: variables['SAMPLE_REDIS_URL'], say })
+      traffic = startTraffic({ databaseUrl: sample.appUrl, redisUrl: platformRedis, say })
       const secret = randomPassword()
       const sink = await startSink({ secret, onRequest: received => teller.say(requestSaid(received)) })
       stops.push(() => sink.stop())
@@ -139,6 +154,7 @@ export async function startServers(place: Place): Promise<Servers> {
       logins,
       people,
       redisUrl,
+      redisLogins,
       variables,
       stop,
       kill: () => started.forEach(one => one.kill()),

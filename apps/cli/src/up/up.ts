@@ -138,7 +138,7 @@ async function serve(o: {
   allowMassDisable: boolean
 }): Promise<void> {
   const { home, plan, servers, teller, page, stopping, begun, file, allowMassDisable } = o
-  const { ledgerUrl, logins, people, redisUrl } = servers
+  const { ledgerUrl, logins, people, redisUrl, redisLogins } = servers
   const variables = { ...servers.variables, DBOPS_HOME: home }
   const env: NodeJS.ProcessEnv = { ...process.env, ...variables, DBOPS_LEDGER_URL: ledgerUrl, DBOPS_REDIS_URL: redisUrl }
   env['NODE_COMPILE_CACHE'] ??= compileCache
@@ -156,7 +156,7 @@ async function serve(o: {
   services = startServices({
     apps: plan.apps,
     args: app => [...(file ? ['--config', file] : []), ...(allowMassDisable && app === 'scheduler' ? ['--allow-mass-disable'] : [])],
-    env: app => (logins[app] ? { ...env, DBOPS_LEDGER_URL: logins[app] } : env),
+    env: app => ({ ...env, DBOPS_LEDGER_URL: logins[app] ?? ledgerUrl, DBOPS_REDIS_URL: redisLogins[app] ?? redisUrl }),
     logs: join(home, 'logs'),
     teller,
     changed: tellOthers,

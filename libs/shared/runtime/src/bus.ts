@@ -12,6 +12,8 @@ import type { Metrics } from './metrics.ts'
 import { type Entry, ensureGroupOf, readStream } from './stream-reader.ts'
 
 export const stream = 'dbops:events'
+/** Of signed commands. */
+export const commandStream = 'dbops:commands'
 // The braces keep all three keys in one slot of a Redis Cluster.
 export const markKey = `{${stream}}:mark`
 export const deadLetters = `{${stream}}:dlq`

@@ -8,7 +8,7 @@ export interface Offer {
   dispatch: number
 }
 
-const prefix = '{dbops}'
+export const prefix = '{dbops}'
 // A kept finished job would silently block a later one of the same id, and BullMQ's own retries would run work that the ledger has ended.
 const once = { attempts: 1, removeOnComplete: true, removeOnFail: true }
 

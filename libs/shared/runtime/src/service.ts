@@ -22,9 +22,11 @@ import { serviceUrl } from './connection.ts'
 import { servePage } from './http.ts'
 import { type Log, openLog } from './log.ts'
 import { type Metrics, openMetrics } from './metrics.ts'
+import { operationsCalls } from './operations-rights.ts'
 import { watchOwnPool } from './own-pool.ts'
 import { redact } from './redact.ts'
 import { beConnected, blockingRedis, memoryFault, promptRedis } from './redis.ts'
+import { rightsIn } from './redis-rights.ts'
 
 export interface Loop {
   name: string
@@ -246,10 +248,28 @@ async function run(app: App, name: string, log: Log, stopping: AbortController, 
     async turn() {
       const { missing, excess } = await rightsHere(ledger)
       service.detail['excess'] = excess
-      const some = missing.slice(0, 3).join(', ') + (missing.length > 3 ? ` and ${missing.length - 3} more` : '')
       hinder(
         'rights',
-        missing.length ? `its role in the ledger lacks ${some}; deploy/sql/ledger-roles.sql gives a service its rights` : null,
+        missing.length ? `its role in the ledger lacks ${some(missing)}; deploy/sql/ledger-roles.sql gives a service its rights` : null,
+      )
+    },
+  })
+  service.loop({
+    name: 'redis-rights',
+    every: 60_000,
+    always: true,
+    async turn() {
+      if (app === 'cli') return
+      await beConnected(watch)
+      if (watch.status !== 'ready') return // told by the loop above
+      const { needs, others } = operationsCalls(app)
+      const rights = await rightsIn(watch, needs, others)
+      service.detail['redisRights'] = rights ? { user: rights.user, excess: rights.excess } : null
+      hinder(
+        'redis-rights',
+        rights?.missing.length
+          ? `its user ${rights.user} in the operations Redis lacks ${some(rights.missing)}; deploy/redis/operations.acl has what a service needs`
+          : null,
       )
     },
   })
@@ -284,6 +304,8 @@ async function run(app: App, name: string, log: Log, stopping: AbortController, 
   await main(service)
   hinder('start', null)
 }
+
+const some = (all: string[]) => all.slice(0, 3).join(', ') + (all.length > 3 ? ` and ${all.length - 3} more` : '')
 
 function runLoop(
   s: Service,

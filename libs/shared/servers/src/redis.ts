@@ -19,6 +19,8 @@ export interface RedisOptions extends InstallOptions {
   port?: number
   /** Redis's own directives, also in camel case: `maxmemoryPolicy` is `maxmemory-policy`. */
   settings?: Record<string, string | number | boolean>
+  /** Users beside `default`, each as the words of ACL SETUSER: its name, `on`, `>password`, its rules. */
+  users?: string[][]
   /** Default: `<dir>.log`, or in the temporary folder. */
   logFile?: string
   signal?: AbortSignal
@@ -55,13 +57,8 @@ async function prepare(dir: string, port: number, options: RedisOptions) {
   const password = keptPassword(dir)
   // A file and not arguments: everybody may read the arguments of a process, and the password is among them.
   const lines = { bind: '127.0.0.1', port, dir, daemonize: false, save: '""', requirepass: password, ...options.settings }
-  writeFileSync(
-    `${dir}/redis.conf`,
-    directives(lines)
-      .map(([name, value]) => `${name} ${value}\n`)
-      .join(''),
-    { mode: 0o600 },
-  )
+  const all = [...directives(lines), ...(options.users ?? []).map(words => ['user', ...words])]
+  writeFileSync(`${dir}/redis.conf`, all.map(words => `${words.join(' ')}\n`).join(''), { mode: 0o600 })
   return { argv: [program, `${dir}/redis.conf`] as [string, ...string[]], url: `redis://:${password}@127.0.0.1:${port}` }
 }
 
@@ -75,6 +72,7 @@ async function inDocker(options: RedisOptions, say: (line: string) => void): Pro
     command: [
       'redis-server',
       ...directives({ save: '', requirepass: password, ...options.settings }).flatMap(([name, value]) => [`--${name}`, value]),
+      ...(options.users ?? []).flatMap(words => ['--user', ...words]),
     ],
     keep: folder ? { folder, at: '/data' } : undefined,
     say,
