@@ -19,11 +19,22 @@ import { dbops as anywhere } from './a-command.ts'
 const deploy = join(import.meta.dirname, '../../../deploy')
 const prefix = `r${randomBytes(3).toString('hex')}`
 const apps = ['scheduler', 'pg-maintainer', 'neo4j-maintainer', 'redis-inspector', 'alert-relay'] as const
-// Both are looked for everywhere in the end.
+// All of them are looked for everywhere in the end.
 const password = `pw${randomBytes(8).toString('hex')}`
 const hook = `hook${randomBytes(16).toString('hex')}`
+const key = `key${randomBytes(16).toString('hex')}`
 const rowText = `row${randomBytes(8).toString('hex')}`
 const processes: Process[] = []
+/** Of every process that was seen since the start: ours, and the programs that they start. */
+const commandLines = new Set<string>()
+const looking = setInterval(() => {
+  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name)))
+    try {
+      commandLines.add(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))
+    } catch {
+      // It has ended.
+    }
+}, 100)
 
 let line: Line
 let core: Awaited<ReturnType<typeof freshDatabase>>
@@ -43,7 +54,10 @@ beforeAll(async () => {
   await target.query(`create table old as select n, now() - interval '1 year' as at from generate_series(1, 1000) n`)
   await target.query('create index on old (at)')
   await target.query('create materialized view sums as select sum(n) from t')
-  for (const name of ['table t', 'table old', 'materialized view sums']) await target.query(`alter ${name} owner to ${prefix}_shop_owner`)
+  // Its refresh fails, and PostgreSQL says on which value.
+  await target.query('create materialized view numbers as select body::int from t with no data')
+  for (const name of ['table t', 'table old', 'materialized view sums', 'materialized view numbers'])
+    await target.query(`alter ${name} owner to ${prefix}_shop_owner`)
   await target.end()
   psql(core.url, 'sql/target-role.sql', { role: `${prefix}_care`, owner: `${prefix}_shop_owner` })
   looked = new Redis(inject('redisUrl'))
@@ -60,7 +74,8 @@ dumps:
   rows: { target: core, data: all, stores: [main] }
   nowhere: { target: core, data: all, stores: [none] }
 purges: { past: { target: core, table: public.old, by: at, age: 30d, atMost: 100 } }
-views: { sums: { target: core, members: [public.sums] } }
+views: { sums: { target: core, members: [public.sums] }, numbers: { target: core, members: [public.numbers] } }
+commands: { keys: { crm: "\${KEY}" } }
 ingest: { platform: { target: cache, stream: "axiom:events", keep: [data_registered] } }
 schedules:
   often: { task: pg.vacuum, target: core, cron: "*/2 * * * * *", params: { tables: [public.t] } }
@@ -72,7 +87,13 @@ alerts:
     hook: { type: webhook, url: "http://127.0.0.1:1/\${HOOK}", secret: "\${HOOK}" }
   routes: [{ match: {}, to: [desk, hook] }]
 `,
-    { CORE_URL: as(core.url, `${prefix}_care`), CACHE_URL: as(inject('redisUrl'), `${prefix}_care`), GRAPH_URL: graph.url, HOOK: hook },
+    {
+      CORE_URL: as(core.url, `${prefix}_care`),
+      CACHE_URL: as(inject('redisUrl'), `${prefix}_care`),
+      GRAPH_URL: graph.url,
+      HOOK: hook,
+      KEY: key,
+    },
   )
   mkdirSync(join(line.folder, 'store'))
   owner = new Client(line.ledgerUrl)
@@ -85,6 +106,7 @@ alerts:
   for (const app of apps) processes.push(await line.start(`apps/${app}/src/main.ts`, { env: envOf(app) }))
 }, 60_000)
 afterAll(async () => {
+  clearInterval(looking)
   await owner?.end()
   admin?.disconnect()
   await line?.close()
@@ -308,6 +330,8 @@ test('no password, no token and no row has gone anywhere where it does not belon
     })
     await broken.stop()
   }
+  const failed = await anywhere(['run', 'pg.refresh-views', '--group', 'numbers', '--wait', '--yes'], { env: line.env })
+  expect([failed.code, failed.stderr + failed.stdout]).toEqual([1, expect.stringContaining('invalid input syntax for type integer: "…"')])
   await until(
     'the receiver was tried',
     async () => (await owner.query(`select from dbops.deliveries where channel = 'hook' and last_error is not null`)).rowCount,
@@ -315,10 +339,7 @@ test('no password, no token and no row has gone anywhere where it does not belon
   )
   const places = {
     logs: processes.flatMap(({ lines }) => lines).join('\n'),
-    'command lines': processes
-      .filter(one => one.isRunning())
-      .map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
-      .join('\n'),
+    'command lines': [...commandLines].join('\n'),
     ledger: await ledgerAsText(),
     'operations Redis': await redisAsText(),
     manifests: readdirSync(join(line.folder, 'store'), { recursive: true, encoding: 'utf8' })
@@ -337,13 +358,13 @@ test('no password, no token and no row has gone anywhere where it does not belon
   }
   const search = (all: Record<string, string>) =>
     Object.entries(all).flatMap(([place, text]) =>
-      [password, hook, rowText].filter(secret => text.includes(secret)).map(secret => `${secret} in ${place}`),
+      [password, hook, key, rowText].filter(secret => text.includes(secret)).map(secret => `${secret} in ${place}`),
     )
   const found = search(places)
   // The search itself: each place is there, and what stands in it is found.
   const known = Object.entries({
     logs: 'run_started',
-    'command lines': 'main.ts',
+    'command lines': 'pg_dump',
     ledger: 'pg.dump:rows',
     'operations Redis': 'io.axiom.dbops',
     manifests: '"formatVersion": 1',

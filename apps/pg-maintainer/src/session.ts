@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '@dbops/contract/failure'
 import type { PgConnection } from '@dbops/runtime/connection'
-import { Client, type QueryConfig } from 'pg'
+import { Client, DatabaseError, type QueryConfig } from 'pg'
 import { clientConfig, where } from './connect.ts'
 import { refuseTransactionPooler } from './direct.ts'
 import type { Notice, Statements } from './task.ts'
+import { withoutValues } from './without-rows.ts'
 
 export interface ServerSession extends Statements {
   readonly pid: number
@@ -72,6 +73,7 @@ export async function openSession(connection: PgConnection, options: SessionOpti
       return await work()
     } catch (error) {
       if (signal?.aborted) throw signal.reason
+      if (error instanceof DatabaseError) error.message = withoutValues(error.message)
       throw error
     } finally {
       busy--

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { Problem, Refused } from '@dbops/contract/failure'
 import { redact } from '@dbops/runtime/redact'
 import type { ClientProgram, Tool, ToolEnd, ToolOptions } from './task.ts'
+import { withoutRows } from './without-rows.ts'
 
 export interface RunningTool extends Tool {
   /** Ends the whole process group: politely, so that the program can cancel on the server, then by force. Resolves when it is gone. */
@@ -25,11 +26,16 @@ export function startTool(path: string, args: string[], env: NodeJS.ProcessEnv, 
   const stdout = new PassThrough()
   void pipeline(child.stdout!, stdout).catch(() => undefined)
   let stderr = ''
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-lastWords)))
+  let isCut = false
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+    isCut ||= stderr.length > lastWords
+    stderr = stderr.slice(-lastWords)
+  })
   // 'exit' is the process, 'close' its pipes too: the last words come after the exit.
   const exited = new Promise<void>(resolve => child.once('exit', () => resolve()).once('error', () => resolve()))
   const done = new Promise<ToolEnd>(resolve => {
-    child.once('close', (code, killed) => resolve({ code, signal: killed, stderr: redact(stderr.trim()) }))
+    child.once('close', (code, killed) => resolve({ code, signal: killed, stderr: redact(withoutRows(stderr.trim(), isCut)) }))
     child.once('error', error => resolve({ code: null, signal: null, stderr: error.message }))
   })
   // A reader that has seen enough closes its end, as `pg_restore --list` does after the table of contents: no error of ours.

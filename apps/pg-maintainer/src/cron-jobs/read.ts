@@ -5,6 +5,7 @@ import { targetUrl } from '@dbops/runtime/connection'
 import { redact } from '@dbops/runtime/redact'
 import { openSession } from '../session.ts'
 import type { Postgres, Statements } from '../task.ts'
+import { withoutRows } from '../without-rows.ts'
 import type { CronJob } from './judge.ts'
 
 // to_regclass would be an error for a role that may not look into the schema.
@@ -71,7 +72,7 @@ export async function readCron(
 
 async function jobsIn(pg: Statements): Promise<Omit<CronTables, 'database'>> {
   const read = async () => {
-    const jobs = await pg.query<CronJob>(readJobs)
+    const jobs = (await pg.query<CronJob>(readJobs)).map(job => ({ ...job, lastMessage: job.lastMessage && withoutRows(job.lastMessage) }))
     const [size] = await pg.query<{ runs: number }>(countRuns)
     return { jobs, runs: size!.runs }
   }
