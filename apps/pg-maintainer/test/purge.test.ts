@@ -245,6 +245,25 @@ describe('pg.purge', () => {
       ])
     })
 
+    test('a row that came after the first look, where the second one does not look, is later', async () => {
+      const place = await made()
+      const tried = await tryOf(place, policy())
+      const came: number[] = []
+      const save = async (state: unknown) => {
+        const { pass, next } = state as { pass: number; next: string | null }
+        if (came.includes(pass) || (pass === 1 && next !== null)) return
+        came.push(pass)
+        await place.sql(`INSERT INTO core.outbox SELECT ${5_000 * pass} + n, 'PENDING', null FROM generate_series(1, 500) n`)
+        await place.sql(`INSERT INTO core.outbox VALUES (${5_000 * pass}, 'PUBLISHED', '2026-01-01Z')`)
+      }
+      const { facts, proof } = await carryOut(purge, { c: { ...tried.c, save } })
+      expect([came, facts, proof]).toMatchObject([
+        [1, 2],
+        { left: 0 },
+        { ok: true, reason: expect.stringContaining('1 row came to be past it after the last look') as string },
+      ])
+    })
+
     test('the proof says no to a row that was there and that nobody holds', async () => {
       const place = await made()
       const tried = await tryOf(place, policy())
