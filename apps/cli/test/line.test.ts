@@ -470,7 +470,7 @@ test('schedules has the next slots of each, in the promised keys', async () => {
 test('workers are the services, with their lanes', async () => {
   const said = await dbops('workers', '--json')
   expect([keysOf(said), said.records.map(({ app, lanes }) => [app, lanes])]).toEqual([
-    'name app version catalogHash sameCatalog ready reasons address startedAt seenAt age lanes excess'.split(' '),
+    'name app version catalogHash sameCatalog ready reasons address startedAt seenAt age lanes excess redisRights'.split(' '),
     [
       ['alert-relay', {}],
       // No task of PostgreSQL is light, so there is no such lane.

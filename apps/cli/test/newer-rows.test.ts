@@ -183,8 +183,12 @@ test('the services go on beside them, and leave what is not theirs as it is', { 
     [queued, parked, ended, known],
   ])
   const { rows: told } = await line.ledger.query('select published_at is not null as told from outbox where id = $1', [event])
-  expect([services.map(({ app, ready, reasons }) => [app, ready, reasons]).toSorted(), runs, told]).toEqual([
-    apps.map(app => [app, true, []]).toSorted(),
+  expect([
+    services.map(({ app, ready, reasons }) => ({ app, ready, reasons })).toSorted((a, b) => a.app.localeCompare(b.app)),
+    runs,
+    told,
+  ]).toEqual([
+    apps.toSorted().map(app => ({ app, ready: true, reasons: [] })),
     [
       { id: queued, state: 'queued' },
       { id: parked, state: 'parked' },

@@ -80,6 +80,24 @@ test('the commands for people show the same: findings, readings, targets, backup
   ])
 })
 
+test('every service and every role has what it needs, and nothing in excess', async () => {
+  const [workers, doctor] = await Promise.all([['workers', '--json'], ['doctor']].map(words => dbops(words, { env })))
+  const rights = workers!.stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { app: string; excess: string[]; redisRights: unknown })
+    .map(({ app, excess, redisRights }) => ({ app, excess, redisRights }))
+  expect(rights.toSorted((a, b) => a.app.localeCompare(b.app))).toEqual(
+    ['alert-relay', 'pg-maintainer', 'redis-inspector', 'scheduler'].map(app => ({
+      app,
+      excess: [],
+      redisRights: { user: app, excess: [] },
+    })),
+  )
+  expect(doctor!.stdout).toMatch(/target cache +ok +Redis 7.*, as dbops/)
+  expect(doctor!.stdout).not.toMatch(/more than it needs|what no inspection does|superuser/)
+})
+
 test('standard output is the events alone, each once', () => {
   const ids = events().map(({ id }) => id)
   expect([ids.length > 3, new Set(ids).size, events().every(({ specversion }) => specversion === '1.0')]).toEqual([true, ids.length, true])
