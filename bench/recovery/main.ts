@@ -1,4 +1,4 @@
-// How long it takes until work goes on after a fault, at the timers that a user has: a worker that is killed (beside BullMQ alone), a Redis and a ledger that are away.
+// How long it takes until work goes on after a fault, at the timers that a user has: a worker (beside BullMQ alone) or a scheduler that is killed, a Redis that is away, frozen, emptied or set back, a ledger that is away.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -12,7 +12,12 @@ import { until } from '@dbops/testing/until'
 import { Queue, Worker } from 'bullmq'
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, times: { type: 'string', default: '10' } },
+  options: {
+    json: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    times: { type: 'string', default: '10' },
+    only: { type: 'string', multiple: true },
+  },
 })
 const times = values.quick ? 1 : Number(values.times)
 const say = (line: string) => process.stderr.write(`${line}\n`)
@@ -36,7 +41,7 @@ const ready = ({ ledger }: Place) =>
 const now = async ({ ledger }: Place) => (await ledger.query<{ now: Date }>('select clock_timestamp() as now')).rows[0]!.now
 
 /** Seconds from the SIGKILL of a worker to the next claim of the run that it had in hand. */
-async function workerKilled(place: Place): Promise<number> {
+async function workerKilled(place: Place): Promise<number[]> {
   const { at, ledger } = place
   for (;;) {
     await ready(place)
@@ -65,15 +70,26 @@ async function workerKilled(place: Place): Promise<number> {
       },
       { within: 120_000, every: 100 },
     )
-    if (next.at) return (next.at.getTime() - killedAt.getTime()) / 1_000
+    if (next.at) return [(next.at.getTime() - killedAt.getTime()) / 1_000]
   }
 }
 
+/** What is done to Redis, and undone 45 s later. */
+const redisFaults = {
+  away: { begin: ({ redis }: Installation) => redis.stop('orderly'), end: ({ redis }: Installation) => redis.start('its own') },
+  empty: { begin: ({ redis }: Installation) => redis.stop('killed'), end: ({ redis }: Installation) => redis.start('none') },
+  older: { begin: ({ redis }: Installation) => redis.stop('killed'), end: ({ redis }: Installation) => redis.start('older') },
+  frozen: {
+    begin: async ({ redis }: Installation) => redis.signal('SIGSTOP'),
+    end: async ({ redis }: Installation) => redis.signal('SIGCONT'),
+  },
+}
 /** Seconds from the return of a Redis that was away for 45 s to the claim of a run that was asked for meanwhile. */
-async function redisAway(place: Place): Promise<number> {
+const redisAway = (fault: keyof typeof redisFaults) => async (place: Place) => {
   const { at, ledger } = place
   await ready(place)
-  await at.redis.stop('orderly')
+  await at.redis.keep()
+  await redisFaults[fault].begin(at)
   const answer = await ask<{ run: string }>(
     ledger,
     { verb: 'run', body: { task: 'pg.analyze', target: 'core', params: { tables: ['chaos.b'] } }, actor: 'bench' },
@@ -81,7 +97,7 @@ async function redisAway(place: Place): Promise<number> {
   )
   if (!answer.ok) throw new Error(answer.error.message)
   await sleep(45_000)
-  await at.redis.start('its own')
+  await redisFaults[fault].end(at)
   const back = await now(place)
   const claimed = await until(
     'it is claimed',
@@ -90,11 +106,31 @@ async function redisAway(place: Place): Promise<number> {
         .rows[0],
     { within: 120_000, every: 100 },
   )
-  return Math.max(0, (claimed.at.getTime() - back.getTime()) / 1_000)
+  return [Math.max(0, (claimed.at.getTime() - back.getTime()) / 1_000)]
+}
+
+/** Seconds from the SIGKILL of the scheduler that publishes to the first event from after it that is in the stream. */
+async function publisherKilled(place: Place): Promise<number[]> {
+  const { at, ledger } = place
+  await ready(place)
+  const { rows } = await ledger.query<{ holder: string }>(`select holder from leases where name = 'publisher' and until > now()`)
+  const killedAt = await now(place)
+  at.processes.find(({ pid }) => rows[0]?.holder.endsWith(`:${pid}`))?.signal('SIGKILL')
+  const { at: told } = await until(
+    'an event is told',
+    async () => {
+      const [first] = (
+        await ledger.query<{ at: Date | null }>(`select min(published_at) as at from outbox where created_at > $1`, [killedAt])
+      ).rows
+      return first?.at ? { at: first.at } : undefined
+    },
+    { within: 120_000, every: 100 },
+  )
+  return [(told.getTime() - killedAt.getTime()) / 1_000]
 }
 
 /** Seconds from the stop of the ledger to the notification at the receiver, and from its return to the notification of its end. */
-async function ledgerAway(place: Place): Promise<[told: number, resolved: number]> {
+async function ledgerAway(place: Place): Promise<number[]> {
   const { at } = place
   await ready(place)
   const told = async (state: string, since: number) =>
@@ -144,41 +180,64 @@ async function bullmqKilled(url: string): Promise<number[]> {
   return found
 }
 
-async function onAnInstallation(what: string, trial: (place: Place) => Promise<void>): Promise<void> {
+interface Kind {
+  /** What is measured, each with its goal in seconds where the design names one. */
+  rows: { what: string; goal: number | null }[]
+  trial(place: Place): Promise<number[]>
+}
+const afterRedis = (how: string) => [{ what: `Redis ${how} for 45 s → what waited is claimed`, goal: 15 }]
+const kinds: Record<string, Kind> = {
+  worker: { rows: [{ what: 'worker killed → its run is claimed again', goal: 60 }], trial: workerKilled },
+  publisher: { rows: [{ what: 'publishing scheduler killed → the next event is told', goal: null }], trial: publisherKilled },
+  away: { rows: afterRedis('away'), trial: redisAway('away') },
+  frozen: { rows: afterRedis('frozen'), trial: redisAway('frozen') },
+  empty: { rows: afterRedis('killed, back empty,'), trial: redisAway('empty') },
+  older: { rows: afterRedis('killed, back older,'), trial: redisAway('older') },
+  ledger: {
+    rows: [
+      { what: 'ledger stopped → ledger_unreachable is told', goal: 60 },
+      { what: 'ledger back → its end is told', goal: null },
+    ],
+    trial: ledgerAway,
+  },
+}
+
+/** All trials of a kind, on an installation of its own. */
+async function measure(name: string, { rows, trial }: Kind) {
   await using at = await startInstallation({ say: () => undefined, timers: 'real' })
   const ledger = await openLedger({ url: at.ledgerUrl, name: 'bench', sessions: 2, onWait: () => undefined })
+  const seconds: number[][] = []
   try {
     for (let i = 1; i <= times; i++) {
-      await trial({ at, ledger })
-      say(`${what}: ${i} of ${times}`)
+      seconds.push(await trial({ at, ledger }))
+      say(
+        `${name}: ${i} of ${times}, ${seconds
+          .at(-1)!
+          .map(one => `${one.toFixed(1)} s`)
+          .join(', ')}`,
+      )
     }
   } finally {
     await ledger.close()
   }
+  return rows.map((row, column) => ({ ...row, seconds: seconds.map(each => each[column]!) }))
 }
 
-const [worker, redis, told, resolved]: [number[], number[], number[], number[]] = [[], [], [], []]
+const wanted = values.only ?? Object.keys(kinds)
+const unknown = wanted.find(name => !kinds[name])
+if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${Object.keys(kinds).join(', ')}`)
 const begun = performance.now()
-const own = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' }, say: () => undefined })
-const [alone] = await Promise.all([
-  bullmqKilled(own.url),
-  onAnInstallation('worker killed', async place => void worker.push(await workerKilled(place))),
-  onAnInstallation('Redis away', async place => void redis.push(await redisAway(place))),
-  onAnInstallation('ledger away', async place => {
-    const [firing, end] = await ledgerAway(place)
-    told.push(firing)
-    resolved.push(end)
-  }),
-])
-await own.stop()
+const measured: { what: string; goal: number | null; seconds: number[] }[] = []
+// Three installations at a time: more would measure the machine.
+for (let n = 0; n < wanted.length; n += 3)
+  measured.push(...(await Promise.all(wanted.slice(n, n + 3).map(name => measure(name, kinds[name]!)))).flat())
+if (wanted.includes('worker')) {
+  const own = await startRedis({ settings: { maxmemoryPolicy: 'noeviction' }, say: () => undefined })
+  measured.splice(1, 0, { what: '… BullMQ alone, its defaults', goal: null, seconds: await bullmqKilled(own.url) })
+  await own.stop()
+}
 
-const rows = [
-  { what: 'worker killed → its run is claimed again', goal: 60, seconds: worker },
-  { what: '… BullMQ alone, its defaults', goal: null, seconds: alone },
-  { what: 'Redis back after 45 s → what waited is claimed', goal: 15, seconds: redis },
-  { what: 'ledger stopped → ledger_unreachable is told', goal: 60, seconds: told },
-  { what: 'ledger back → its end is told', goal: null, seconds: resolved },
-].map(({ what, goal, seconds }) => {
+const rows = measured.map(({ what, goal, seconds }) => {
   const sorted = seconds.toSorted((a, b) => a - b)
   const at = (share: number) => Number(sorted[Math.ceil(sorted.length * share) - 1]!.toFixed(1))
   return { what, times: sorted.length, min: at(0.01), p50: at(0.5), max: at(1), goal, met: goal === null ? null : sorted.at(-1)! <= goal }
@@ -188,6 +247,6 @@ if (values.json)
 else
   for (const { what, times, min, p50, max, goal, met } of rows)
     process.stdout.write(
-      `${what.padEnd(50)} ${times} × ${min} s least, p50 ${p50} s, max ${max} s${goal === null ? '' : `; goal ${goal} s, ${met ? 'met' : 'missed'}`}\n`,
+      `${what.padEnd(54)} ${times} × ${min} s least, p50 ${p50} s, max ${max} s${goal === null ? '' : `; goal ${goal} s, ${met ? 'met' : 'missed'}`}\n`,
     )
 process.exit(0)

@@ -12,7 +12,7 @@ const folder = join(root, 'bench')
 
 export async function bench({ args, print }: Context): Promise<number> {
   const areas = areasIn(folder)
-  const [wanted] = args as [string | undefined]
+  const [wanted, ...passedOn] = args.flat() as [string | undefined, ...string[]]
   if (wanted === undefined) {
     print.rows(
       areas,
@@ -33,7 +33,7 @@ export async function bench({ args, print }: Context): Promise<number> {
     })
   }
   let worst: number = exits.done
-  for (const { file } of area.programs) worst = Math.max(worst, await runProgram(file, print.json ? ['--json'] : []))
+  for (const { file } of area.programs) worst = Math.max(worst, await runProgram(file, [...passedOn, ...(print.json ? ['--json'] : [])]))
   return worst ? exits.failed : exits.done
 }
 

@@ -7,6 +7,7 @@ import { ask } from '@dbops/ledger/commands'
 import { createDatabase, dropDatabase } from '@dbops/servers/postgres'
 import { type Line, type Process, startLine } from '@dbops/testing/line'
 import { type Proxy, startProxy } from '@dbops/testing/proxy'
+import { manyEvents, manyRuns } from '@dbops/testing/too-much'
 import { until } from '@dbops/testing/until'
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
@@ -71,7 +72,7 @@ test('a thousand queued runs: said while they wait; each ends well at its first 
   timeout: 240_000,
 }, async () => {
   const first = await wish()
-  await line.ledger.query(flood, [first, queued])
+  await line.ledger.query(manyRuns(`now() + case when n <= 900 then interval '20 s' else interval '1 h' end`), [first, queued])
   await begun('queue pg-heavy')
   const [status, doctor] = [await cli('status', '--json'), await cli('doctor')]
   expect([JSON.parse(status).overloads?.[0]?.what ?? JSON.parse(status)[0]?.overloads?.[0]?.what, doctor]).toEqual([
@@ -185,20 +186,7 @@ const stateOf = async (run: string) => (await one<{ state: string }>('select sta
 const due = async () => (await one<{ n: number }>('select count(*)::int as n from outbox where ord is null'))!.n
 const reasons = async () =>
   (await line.ledger.query<{ why: string }>('select jsonb_array_elements_text(reasons) as why from services')).rows.map(({ why }) => why)
-// As many more like this one.
-const flood = `
-  with born as (
-    insert into runs (id, task, engine, lane, target, mode, state, cause, actor, operation, spec, priority, not_before, valid_until, attempts, retry, backoff_ms, timeout_ms, recovers)
-    select gen_random_uuid(), task, engine, lane, target, mode, 'queued', cause, actor, operation, spec, priority, now(), now() + case when n <= 900 then interval '20 s' else interval '1 h' end, attempts, retry, backoff_ms, timeout_ms, recovers
-    from runs, generate_series(1, $2::int) n where id = $1 returning id, target
-  )
-  insert into run_locks (target, name, run, exclusive) select target, 'target', id, false from born`
 const endings = `
   select count(*)::int as all, (count(*) filter (where state = 'succeeded' and attempt = 1))::int as well, (count(*) filter (where state = 'timed_out'))::int as late,
          (select count(distinct ce ->> 'runid')::int from outbox where event = 'analyze_failed') as told
   from runs`
-const manyEvents = `
-  insert into outbox (id, event, ce)
-  select drawn.id, 'run_cancelled', (select o.ce from outbox o where event = 'run_succeeded' or ce ? 'runid' order by n limit 1)
-    || jsonb_build_object('id', drawn.id, 'type', 'io.axiom.dbops.run_cancelled.v1', 'severity', 'info')
-  from (select gen_random_uuid() as id from generate_series(1, $1::int)) drawn`

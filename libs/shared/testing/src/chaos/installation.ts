@@ -183,6 +183,7 @@ async function keptRedis(dir: string) {
       }
       await server.stop()
     },
+    signal: (signal: 'SIGSTOP' | 'SIGCONT') => void process.kill(server.pid!, signal),
     async start(which: 'its own' | 'none' | 'older') {
       if (which !== 'its own') rmSync(file, { recursive: true, force: true })
       if (which === 'older' && existsSync(kept)) cpSync(kept, file, { recursive: true })
