@@ -27,7 +27,12 @@ export interface Ground {
   /** The ledger's PostgreSQL. `how` as pg_ctl words it. */
   ledger: { stop(how: 'fast' | 'immediate'): Promise<void>; start(): Promise<void> }
   /** The operations Redis: `start` with the file it had, with none, or with the one that `keep` has set aside last. */
-  redis: { stop(how: 'orderly' | 'killed'): Promise<void>; start(file: 'its own' | 'none' | 'older'): Promise<void>; keep(): Promise<void> }
+  redis: {
+    stop(how: 'orderly' | 'killed'): Promise<void>
+    start(file: 'its own' | 'none' | 'older'): Promise<void>
+    signal(signal: 'SIGSTOP' | 'SIGCONT'): void
+    keep(): Promise<void>
+  }
   /** The store that dumps go to, on a small file system of its own: what `fill` puts there takes all the room until `free`. */
   store: { fill(): Promise<void>; free(): Promise<void> }
   /** The outside reader of dbops:events, which somebody else runs. */
