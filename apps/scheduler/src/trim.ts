@@ -14,6 +14,7 @@ import { findingEvent } from '@dbops/runtime/finding-event'
 import { beConnected, memoryOf } from '@dbops/runtime/redis'
 import type { Service } from '@dbops/runtime/service'
 import type { Redis } from 'ioredis'
+import { tellDeadLetters } from './dead-letters.ts'
 import { readersOf, toRecord } from './publish.ts'
 
 /** Every event stays at least this long, read or not. */
@@ -40,6 +41,7 @@ export function trimming(service: Service): void {
       await beConnected(redis)
       if (!(await hold(service.ledger, 'trimmer', service.name, 120_000))) return
       const now = await service.ledger.now()
+      await tellDeadLetters(service)
       await trimStream(service, redis, now)
       // Long past the five minutes for which the longest-lived of them was good.
       await redis.xtrim(commandStream, 'MINID', String(now.getTime() - keepSigned))

@@ -186,6 +186,18 @@ export const signals = {
     data: lossFacts,
     alert: true,
   },
+  dead_letters_waiting: {
+    severity: 'warning',
+    summary: 'a reader of dbops:events has set entries aside, and a person is to look at them',
+    data: findingFacts,
+    alert: true,
+  },
+  dead_letters_cleared: {
+    severity: 'info',
+    summary: 'what a reader had set aside has gone out again, or was dropped',
+    data: findingFacts,
+    resolves: ['dead_letters_waiting'],
+  },
   overload_began: {
     severity: 'warning',
     summary: 'more comes in than goes out, or a server that this system stands on is slow or full',

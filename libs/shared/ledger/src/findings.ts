@@ -83,7 +83,7 @@ export const listFindings = async (
     )
   ).rows
 
-/** What the system finds of itself, not of a target; `overload` and `streams` are its sources. */
+/** What the system finds of itself, not of a target; `overload`, `streams` and `dead-letters` are its sources. */
 export const installation = 'installation'
 /** What is too much at this moment, as the scheduler last saw it. */
 export const overloadsStanding = async (db: Queryable): Promise<Finding[]> =>
