@@ -272,7 +272,7 @@ async function loginsFor(ledgerUrl: string): Promise<{ people: Record<string, st
       }
     }
     const care = as(careRole)
-    await saveLogin(ledger, careRole, care.password, ['pg_read_all_data', 'pg_monitor', 'pg_signal_backend'], 'bypassrls')
+    await saveLogin(ledger, careRole, care.password, ['pg_read_all_data', 'pg_monitor'], 'bypassrls')
     return { people: found, logins, care: care.href }
   } finally {
     await ledger.close()
