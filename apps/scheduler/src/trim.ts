@@ -168,14 +168,15 @@ async function tellLoss(service: Service, redis: Redis, facts: ReaderFacts, cut:
   if (oldest === null || millisOf(oldest) >= cut) return
   const last = (await redis.xrevrange(stream, String(cut - 1), oldest, 'COUNT', 1))[0]![0]
   const [behind, lost] = [await unread(redis, facts, '+'), await unread(redis, facts, last)]
-  const data = { group: reader, behind, oldest: isoOf(oldest), maxLag, lost, from: isoOf(oldest), to: isoOf(last) }
+  const evidence = { group: reader, behind, oldest: isoOf(oldest), maxLag, lost, from: isoOf(oldest), to: isoOf(last) }
+  const what = `${reader} loses ${lost} entries that it has not read, told from ${evidence.from} to ${evidence.to}: its maxLag of ${maxLag} is over`
+  const hint = 'its owner fills the gap: docs/operate/told.md'
+  const since = (await service.ledger.now()).toISOString()
+  const data = { source: 'streams', key: reader, level: 'error', what, hint, sql: null, since, evidence }
   await publish(service.ledger, [
     service.event({ event: 'redis_stream_data_loss', subject: 'redis/dbops:events', operation: `stream:${reader}`, data }),
   ])
-  service.log.error(
-    { event: 'redis_stream_data_loss', ...data },
-    `${reader} loses ${lost} entries that it has not read, told from ${data.from} to ${data.to}: its maxLag of ${maxLag} is over`,
-  )
+  service.log.error({ event: 'redis_stream_data_loss', ...evidence }, what)
 }
 
 // KEYS stream. ARGV from, to: how many of at most a thousand, and the last of them. Counted where they lie, as there may be a million.

@@ -19,7 +19,7 @@ afterAll(async () => {
 })
 
 const look = async () => {
-  await tellDeadLetters({ ledger, ...tellerOf('scheduler', 'dev') } as never)
+  await tellDeadLetters({ ledger, ...tellerOf('scheduler', 'dev') })
   const { rows } = await ledger.query<{ told: string }>(
     `select event || ' ' || (ce ->> 'operation') || ': ' || (ce -> 'data' ->> 'what') as told from outbox where event like 'dead_letters%' order by n`,
   )

@@ -76,7 +76,7 @@ test('past its maxLag a reader loses entries, and that is told as a loss', async
   await readBy('alert-relay', 20)
   await trimAt(20)
   const { rows } = await ledger.query(
-    `select ce -> 'data' ->> 'group' as group, ce -> 'data' ->> 'lost' as lost, ce -> 'data' ->> 'behind' as behind from outbox where event = 'redis_stream_data_loss'`,
+    `select ce -> 'data' -> 'evidence' ->> 'group' as group, ce -> 'data' -> 'evidence' ->> 'lost' as lost, ce -> 'data' -> 'evidence' ->> 'behind' as behind from outbox where event = 'redis_stream_data_loss'`,
   )
   expect([await oldestDay(), await told(), rows]).toEqual([
     13,
@@ -91,7 +91,9 @@ test('of what was given to a reader, only what it has not acknowledged counts as
   await readBy('reporting', 2_000, 2)
   await redis.xack(stream, 'reporting', `${start + 5 * day}-1`)
   await trimAt(40)
-  const { rows } = await ledger.query(`select (ce -> 'data' ->> 'lost')::int as lost from outbox where event = 'redis_stream_data_loss'`)
+  const { rows } = await ledger.query(
+    `select (ce -> 'data' -> 'evidence' ->> 'lost')::int as lost from outbox where event = 'redis_stream_data_loss'`,
+  )
   // Of 2,520 it has acknowledged the first two and one more.
   expect([rows, await redis.xlen(stream)]).toEqual([[{ lost: 2_517 }], 0])
 })

@@ -10,6 +10,7 @@ import { apps } from '@dbops/runtime/config-owners'
 import { createSample } from '@dbops/sample/create'
 import { plantLateStore } from '@dbops/sample/late-store'
 import { startSink } from '@dbops/sample/sink'
+import { plantStreamLoss } from '@dbops/sample/stream-loss'
 import { startTraffic, type Traffic } from '@dbops/sample/traffic'
 import { randomPassword, removeKept } from '@dbops/servers/kept'
 import { createDatabase, databaseUrl, removePostgres, startPostgres } from '@dbops/servers/postgres'
@@ -132,6 +133,7 @@ export async function startServers(place: Place): Promise<Servers> {
         }),
       )
       variables['SAMPLE_REDIS_URL'] = looking.as(platformRedis, 'dbops')
+      await unless(signal, plantStreamLoss(platformRedis))
       const admin = await keep('sample', 'platform PostgreSQL', undefined, (common, port) =>
         startPostgres({ ...common, dataDir: join(home, folders.samplePg), port, settings: platformSettings }),
       )

@@ -182,7 +182,7 @@ function tellReady(teller: Teller, services: Services, begun: number, { withSamp
   if (withSample)
     teller.say({
       subject: 'sample',
-      text: 'to come within three minutes: purge, vacuum and analyze, a backup and its restore check, views refreshed after data_registered, a slow statement caught, and two things planted: the store "late" is away for a minute, and the pools may ask for more connections than there are',
+      text: 'to come within three minutes: purge, vacuum and analyze, a backup and its restore check, views refreshed after data_registered, a slow statement caught, the streams of its Redis looked at, and three things planted: the store "late" is away for a minute, the pools may ask for more connections than there are, and a stream was trimmed before its reader had read it',
     })
   teller.say({ subject: 'up', text: 'in another terminal: ./dbops status, ./dbops runs, ./dbops backups. Ctrl-C stops everything' })
 }

@@ -96,5 +96,5 @@ export async function forgetConsumers(redis: Commands, { stream, group }: Place)
 }
 
 /** Redis tells records as flat lists of names and values. */
-const record = (flat: unknown[]): Record<string, unknown> =>
+export const record = (flat: unknown[]): Record<string, unknown> =>
   Object.fromEntries(flat.flatMap((name, i) => (i % 2 ? [] : [[String(name), flat[i + 1]]])))

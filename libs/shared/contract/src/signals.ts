@@ -39,8 +39,6 @@ const scheduleFacts = z
 const groupFacts = z
   .object({ group: z.string(), behind: z.int(), oldest: z.iso.datetime().nullable(), maxLag: z.string() })
   .meta({ title: 'GroupFacts' })
-/** Of what was trimmed: how many entries, from the oldest to the newest of them. */
-const lossFacts = groupFacts.extend({ lost: z.int(), from: z.iso.datetime(), to: z.iso.datetime() }).meta({ title: 'LossFacts' })
 const catalogFacts = z.object({ service: z.string(), mine: z.string(), theirs: z.string() }).meta({ title: 'CatalogFacts' })
 const outageFacts = z.object({ since: z.iso.datetime(), until: z.iso.datetime(), error: failure.nullable() }).meta({ title: 'OutageFacts' })
 const policyFacts = z.object({ task: z.string(), rule: z.string(), reason: z.string(), actor: z.string() }).meta({ title: 'PolicyFacts' })
@@ -182,8 +180,8 @@ export const signals = {
   },
   redis_stream_data_loss: {
     severity: 'error',
-    summary: 'entries were trimmed that a registered reader had not read',
-    data: lossFacts,
+    summary: 'entries of a stream were trimmed before one of its readers had read them',
+    data: findingFacts,
     alert: true,
   },
   dead_letters_waiting: {

@@ -1,0 +1,27 @@
+// The streams of a server by name: SCAN in small steps, from where the last look left off.
+import type { Commands } from '../task.ts'
+
+/** Keys per step: a server answers other clients between two of them. */
+const step = 500
+
+export interface Found {
+  names: string[]
+  /** Where the next look goes on; '0': this one came to the end. */
+  cursor: string
+  keys: number
+}
+
+/** At most `steps` of them. What was there all the while is found by the end of a pass; a name may come twice. */
+export async function findStreams(redis: Commands, from: string, steps: number, onStep?: (keys: number) => Promise<void>): Promise<Found> {
+  const names = new Set<string>()
+  let [cursor, keys] = [from, 0]
+  for (let n = 0; n < steps; n++) {
+    const [next, page] = await redis.command<[string, string[]]>('SCAN', cursor, 'COUNT', step, 'TYPE', 'stream')
+    for (const name of page) names.add(name)
+    cursor = next
+    keys += step
+    if (cursor === '0') break
+    await onStep?.(keys)
+  }
+  return { names: [...names], cursor, keys }
+}
