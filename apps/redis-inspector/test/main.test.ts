@@ -30,8 +30,8 @@ test('it comes up under plain node, answers on its page, and ends in order', asy
   const { detail } = await until('it has said what it does', async () =>
     (await listServices(line!.ledger, 60_000)).find(one => one.detail['lanes']),
   )
-  // It has no task, so it takes no run.
-  expect([live, ready, detail['lanes'], await inspector.stop()]).toEqual([200, 200, {}, 0])
+  // Its tasks are light ones.
+  expect([live, ready, detail['lanes'], await inspector.stop()]).toEqual([200, 200, { light: 4 }, 0])
 })
 
 test('a Redis that goes and comes back is one failure and one recovery, however many replicas look', async () => {
