@@ -37,6 +37,8 @@ test('purge, vacuum, analyze, dump, restore check and a refresh of the views suc
     ['finding_opened', /^pg\.pools/],
     ['redis_stream_data_loss', /^redis\.streams:lost axiom:watches vision-watch$/],
     ['run_succeeded', /^redis\.stream-check$/],
+    ['run_succeeded', /^redis\.eviction-check$/],
+    ['redis_eviction_risk', /^redis\.eviction-check:streams$/],
   ]
   for (const [event, operation] of wanted) await until(`${event} is told`, () => heard(event, operation)[0], { within: 175_000 })
   await until('the fault is resolved', () => count(/alert desk +Resolved: backup_failed/g), { within: 115_000 })

@@ -184,6 +184,18 @@ export const signals = {
     data: findingFacts,
     alert: true,
   },
+  redis_eviction_risk: {
+    severity: 'warning',
+    summary: 'the eviction policy of a Redis may delete what nobody makes again',
+    data: findingFacts,
+    alert: true,
+  },
+  redis_eviction_safe: {
+    severity: 'info',
+    summary: 'the eviction policy of a Redis may delete nothing any more that nobody makes again',
+    data: findingFacts,
+    resolves: ['redis_eviction_risk'],
+  },
   dead_letters_waiting: {
     severity: 'warning',
     summary: 'a reader of dbops:events has set entries aside, and a person is to look at them',

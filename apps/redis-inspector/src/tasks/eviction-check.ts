@@ -1,0 +1,98 @@
+// redis.eviction-check: what the eviction policy of a server would delete, against what lives there: whole streams with their groups, sessions, idempotency keys.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Fault } from '@dbops/contract/task'
+import { z } from 'zod'
+import { fieldOf, numberOf } from '../info.ts'
+import { type Prefix, sampleKeys } from '../keys/sample.ts'
+import { findStreams } from '../streams/find.ts'
+import { defineTask } from '../task.ts'
+
+const count = z.int().min(0)
+const wanted = 5_000
+/** ms between two steps of SCAN. */
+const pause = 5
+const tells = { opened: 'redis_eviction_risk', gone: 'redis_eviction_safe' } as const
+const mend =
+  'streams, sessions and idempotency keys belong into an instance with maxmemory-policy noeviction and an alert on its memory, a cache into one of its own with allkeys-lru'
+
+export default defineTask({
+  name: 'redis.eviction-check',
+  summary: 'Look at what the eviction policy would delete: streams, sessions and what else must not go',
+  params: z.strictObject({}),
+  result: z.strictObject({
+    policy: z.string(),
+    /** Null: no limit of its own, so that nothing is evicted before the machine's memory is gone. */
+    maxMemoryBytes: count.nullable(),
+    usedMemoryBytes: count,
+    /** Since the server's start. */
+    evictedKeys: count,
+    streams: z.array(z.string()),
+    sampled: count,
+    prefixes: z.array(z.strictObject({ prefix: z.string(), keys: count, withTtl: count, types: z.record(z.string(), count) })),
+  }),
+  lane: 'light',
+  timeout: '30m',
+
+  async run(c) {
+    const info = await c.redis.info()
+    const total = await c.redis.command<number>('DBSIZE')
+    const { names: streams } = await findStreams(c.redis, '0', Number.POSITIVE_INFINITY, async seen => {
+      c.progress(Math.min(seen, total), total, 'keys')
+      await sleep(pause, undefined, { signal: c.signal })
+    })
+    const { sampled, prefixes } = await sampleKeys(c.redis, wanted, c.signal)
+    const facts = {
+      policy: fieldOf(info, 'maxmemory_policy'),
+      maxMemoryBytes: numberOf(info, 'maxmemory') || null,
+      usedMemoryBytes: numberOf(info, 'used_memory'),
+      evictedKeys: numberOf(info, 'evicted_keys'),
+      streams: streams.toSorted(),
+      sampled,
+      prefixes,
+    }
+    await c.found(risks(facts))
+    return facts
+  },
+})
+
+interface Facts {
+  policy: string
+  maxMemoryBytes: number | null
+  evictedKeys: number
+  streams: string[]
+  sampled: number
+  prefixes: Prefix[]
+}
+
+/** What may be deleted that nobody makes again. A cache may: its keys have a TTL, and their loss costs time alone. */
+export function risks({ policy, maxMemoryBytes, evictedKeys, streams, sampled, prefixes }: Facts): Fault[] {
+  const faults: Fault[] = []
+  const evidence = { policy, maxMemoryBytes, evictedKeys }
+  const limit = maxMemoryBytes === null ? 'it has no maxmemory yet' : `${evictedKeys} keys were evicted since its start`
+  if (policy.startsWith('allkeys-') && streams.length)
+    faults.push({
+      key: 'streams',
+      level: 'warning',
+      what: `under ${policy} a stream is evicted whole, with its groups: ${someOf(streams)}; ${limit}`,
+      hint: mend,
+      evidence: { ...evidence, streams: streams.slice(0, 20) },
+      tells,
+    })
+  const lasting = prefixes.filter(({ prefix }) => !/^cache:/.test(prefix) && prefix !== '')
+  const atStake = lasting.filter(one =>
+    policy.startsWith('volatile-') ? one.withTtl > 0 : policy.startsWith('allkeys-') && !isStream(one),
+  )
+  if (atStake.length)
+    faults.push({
+      key: 'keys',
+      level: 'warning',
+      what: `under ${policy} keys are evicted that are no cache: ${someOf(atStake.map(({ prefix, keys }) => `${prefix}* (${Math.round((keys / sampled) * 100)} %)`))}; ${limit}`,
+      hint: mend,
+      evidence: { ...evidence, prefixes: atStake.slice(0, 20), sampled },
+      tells,
+    })
+  return faults
+}
+
+const isStream = ({ types, keys }: Prefix) => types['stream'] === keys
+const someOf = (all: string[]) => all.slice(0, 3).join(', ') + (all.length > 3 ? ` and ${all.length - 3} more` : '')
