@@ -156,6 +156,21 @@ test('a stream that was evicted whole is missed until it comes back', async () =
   expect([before, gone, still, await look(still)].map(keys)).toEqual([[], ['error stream s'], ['error stream s'], []])
 })
 
+test('of more than two hundred streams those that were looked at stay, the others are counted', async () => {
+  const pipeline = redis.pipeline()
+  for (let n = 0; n < 200; n++) pipeline.xadd(`z${n}`, '*', 'n', '1')
+  await pipeline.exec()
+  const before = await look()
+  await add(1, 'a')
+  const after = await look(before)
+  expect([before.result.streams.length, after.result.streams.length, after.result, keys(after)]).toMatchObject([
+    200,
+    200,
+    { left: 1, gone: [] },
+    [],
+  ])
+})
+
 test('a group that is gone from its stream is missed until it comes back', async () => {
   await add(5)
   await redis.xgroup('CREATE', 's', 'g', '0')

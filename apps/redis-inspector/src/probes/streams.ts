@@ -41,7 +41,8 @@ export default defineProbe({
     const before = c.last ? { at: c.last.at, ...c.last.result } : undefined
     const found = await findStreams(c.redis, before?.cursor ?? '0', steps)
     const known = [...(before?.streams ?? []), ...(before?.gone ?? [])].map(({ stream }) => stream)
-    const names = [...new Set([...known, ...found.names])].sort()
+    // Those of the last look first: one that is not looked at any more would pass for one that is gone.
+    const names = [...new Set([...known, ...found.names.toSorted()])]
     const streams: StreamFacts[] = []
     const refused: string[] = []
     for (const name of names.slice(0, most))
