@@ -38,6 +38,7 @@ test('purge, vacuum, analyze, dump, restore check and a refresh of the views suc
     ['redis_stream_data_loss', /^redis\.streams:lost axiom:watches vision-watch$/],
     ['run_succeeded', /^redis\.stream-check$/],
     ['run_succeeded', /^redis\.eviction-check$/],
+    ['run_succeeded', /^redis\.memory-review$/],
     ['redis_eviction_risk', /^redis\.eviction-check:streams$/],
   ]
   for (const [event, operation] of wanted) await until(`${event} is told`, () => heard(event, operation)[0], { within: 175_000 })
