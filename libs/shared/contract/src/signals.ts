@@ -226,6 +226,7 @@ export const signals = {
   probe_recovered: { severity: 'info', summary: 'a reading can be taken again', data: probeFacts, resolves: ['probe_failed'] },
   finding_opened: { severity: 'warning', summary: 'something was found that a person may mend', data: findingFacts },
   finding_gone: { severity: 'info', summary: 'what was found is not there any more', data: findingFacts },
+  redis_command_slow: { severity: 'warning', summary: 'a command kept a Redis for longer than 100 ms', data: slowFacts },
   db_query_slow: { severity: 'warning', summary: 'a statement runs longer than 1 s', data: slowFacts },
   db_query_failed: { severity: 'error', summary: 'a statement of the platform failed, as the platform says', data: foreignFacts },
   db_pool_overflow: {
