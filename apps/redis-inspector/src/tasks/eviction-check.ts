@@ -78,7 +78,7 @@ export function risks({ policy, maxMemoryBytes, evictedKeys, streams, sampled, p
       evidence: { ...evidence, streams: streams.slice(0, 20) },
       tells,
     })
-  const lasting = prefixes.filter(({ prefix }) => !/^cache:/.test(prefix) && prefix !== '')
+  const lasting = prefixes.filter(({ prefix }) => prefix !== 'cache:' && prefix !== '')
   const atStake = lasting.filter(one =>
     policy.startsWith('volatile-') ? one.withTtl > 0 : policy.startsWith('allkeys-') && !isStream(one),
   )
