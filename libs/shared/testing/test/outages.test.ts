@@ -37,7 +37,7 @@ const wish = async () => {
 const maintainers = () => at.processes.filter(({ app }) => app === 'pg-maintainer')
 
 test('every service restarted, one after the other, under traffic: no run fails, no attempt is burnt, no slot and no event is missed', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   await ready()
   const since = await moment()
@@ -63,9 +63,16 @@ test('every service restarted, one after the other, under traffic: no run fails,
     'all told events are in the stream',
     async () => (await count('select count(*)::int as n from outbox where ord is null and created_at < $1', [last])) === 0,
   )
-  const groups = (await at.redisClient.xinfo('GROUPS', 'dbops:events')) as unknown[][]
-  const pending = groups.map(group => Number(group[group.indexOf('pending') + 1]))
-  expect([bad.rows, burnt, await lostSince(since), pending.every(n => n < 5)]).toEqual([[], 0, 0, true])
+  // What a reader had in hand as it was told to stop is taken over after a minute.
+  await until(
+    'all that was delivered is acknowledged, but for what comes just now',
+    async () => {
+      const groups = (await at.redisClient.xinfo('GROUPS', 'dbops:events')) as unknown[][]
+      return groups.every(group => Number(group[group.indexOf('pending') + 1]) < 5)
+    },
+    { within: 90_000 },
+  )
+  expect([bad.rows, burnt, await lostSince(since)]).toEqual([[], 0, 0])
 })
 
 test('a ledger that is stopped for longer than a lease under a running dump costs no attempt, and the dump ends well', {
