@@ -1,4 +1,5 @@
 // The streams of a server by name: SCAN in small steps, from where the last look left off.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Commands } from '../task.ts'
 
 /** Keys per step: a server answers other clients between two of them. */
@@ -24,4 +25,20 @@ export async function findStreams(redis: Commands, from: string, steps: number, 
     await onStep?.(keys)
   }
   return { names: [...names], cursor, keys }
+}
+
+/** ms between two steps of a whole pass. */
+const pause = 5
+/** All of them, in order, in one pass over `keys` keys that says how far it is. */
+export async function allStreams(c: {
+  redis: Commands
+  signal: AbortSignal
+  progress(done: number, total: number, unit: string): void
+}): Promise<{ names: string[]; keys: number }> {
+  const keys = await c.redis.command<number>('DBSIZE')
+  const { names } = await findStreams(c.redis, '0', Number.POSITIVE_INFINITY, async seen => {
+    c.progress(Math.min(seen, keys), keys, 'keys')
+    await sleep(pause, undefined, { signal: c.signal })
+  })
+  return { names: names.toSorted(), keys }
 }

@@ -1,16 +1,13 @@
 // redis.eviction-check: what the eviction policy of a server would delete, against what lives there: whole streams with their groups, sessions, idempotency keys.
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
 import { fieldOf, numberOf } from '../info.ts'
 import { type Prefix, sampleKeys } from '../keys/sample.ts'
-import { findStreams } from '../streams/find.ts'
+import { allStreams } from '../streams/find.ts'
 import { defineTask } from '../task.ts'
 
 const count = z.int().min(0)
 const wanted = 5_000
-/** ms between two steps of SCAN. */
-const pause = 5
 const tells = { opened: 'redis_eviction_risk', gone: 'redis_eviction_safe' } as const
 const mend =
   'streams, sessions and idempotency keys belong into an instance with maxmemory-policy noeviction and an alert on its memory, a cache into one of its own with allkeys-lru'
@@ -35,18 +32,14 @@ export default defineTask({
 
   async run(c) {
     const info = await c.redis.info()
-    const total = await c.redis.command<number>('DBSIZE')
-    const { names: streams } = await findStreams(c.redis, '0', Number.POSITIVE_INFINITY, async seen => {
-      c.progress(Math.min(seen, total), total, 'keys')
-      await sleep(pause, undefined, { signal: c.signal })
-    })
+    const { names: streams } = await allStreams(c)
     const { sampled, prefixes } = await sampleKeys(c.redis, wanted, c.signal)
     const facts = {
       policy: fieldOf(info, 'maxmemory_policy'),
       maxMemoryBytes: numberOf(info, 'maxmemory') || null,
       usedMemoryBytes: numberOf(info, 'used_memory'),
       evictedKeys: numberOf(info, 'evicted_keys'),
-      streams: streams.toSorted(),
+      streams,
       sampled,
       prefixes,
     }

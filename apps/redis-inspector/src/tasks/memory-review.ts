@@ -1,5 +1,6 @@
 // redis.memory-review: where the memory of a server goes, judged on figures in their context: an idle instance with a high fragmentation ratio is healthy.
 import type { Fault } from '@dbops/contract/task'
+import { mebibytes } from '@dbops/runtime/redis'
 import { z } from 'zod'
 import { fieldOf, numberOf } from '../info.ts'
 import { defineTask, type Info } from '../task.ts'
@@ -82,7 +83,7 @@ export function review(m: MemoryFacts): Fault[] {
     find(
       'limit',
       'warning',
-      `it has no maxmemory: it takes ${mebibytes(m.usedBytes)} and may take all that the machine has, and is then killed by the kernel`,
+      `it has no maxmemory: it takes ${mebibytes(m.usedBytes)} MiB and may take all that the machine has, and is then killed by the kernel`,
       'CONFIG SET maxmemory to about three quarters of the machine or the container, with room for copies during a save',
     )
   // With eviction a full cache is what it is for.
@@ -90,14 +91,14 @@ export function review(m: MemoryFacts): Fault[] {
     find(
       'full',
       m.usedBytes >= m.maxMemoryBytes ? 'error' : 'warning',
-      `${share(m.usedBytes, m.maxMemoryBytes)} of its maxmemory of ${mebibytes(m.maxMemoryBytes)} are used; at its end it refuses every write (${m.policy})`,
+      `${share(m.usedBytes, m.maxMemoryBytes)} of its maxmemory of ${mebibytes(m.maxMemoryBytes)} MiB are used; at its end it refuses every write (${m.policy})`,
       'raise maxmemory, or find what grows: a key review names the prefixes',
     )
   if (m.maxMemoryBytes !== null && m.clientsBytes > m.maxMemoryBytes * clientsShare)
     find(
       'clients',
       'warning',
-      `buffers of clients take ${mebibytes(m.clientsBytes)}, ${share(m.clientsBytes, m.maxMemoryBytes)} of maxmemory`,
+      `buffers of clients take ${mebibytes(m.clientsBytes)} MiB, ${share(m.clientsBytes, m.maxMemoryBytes)} of maxmemory`,
       'who reads too slowly or asks for too much at once: CLIENT LIST, by omem and qbuf; client-output-buffer-limit and maxmemory-clients bound it',
     )
   if (m.usedBytes > largeEnough) {
@@ -112,7 +113,7 @@ export function review(m: MemoryFacts): Fault[] {
       find(
         'swap',
         'error',
-        `only ${share(m.residentBytes, m.usedBytes)} of ${mebibytes(m.usedBytes)} is in memory: the rest is swapped out, and each access to it waits for a disk`,
+        `only ${share(m.residentBytes, m.usedBytes)} of ${mebibytes(m.usedBytes)} MiB is in memory: the rest is swapped out, and each access to it waits for a disk`,
         'the machine is too small for it: less maxmemory, more memory, or no swap',
       )
   }
@@ -126,5 +127,4 @@ export function review(m: MemoryFacts): Fault[] {
   return faults
 }
 
-const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(bytes < 100 * 2 ** 20 ? 1 : 0)} MiB`
 const share = (part: number, of: number) => `${((part / of) * 100).toFixed(0)} %`

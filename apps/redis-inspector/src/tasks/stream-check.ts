@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { severities } from '@dbops/contract/signals'
 import { z } from 'zod'
-import { findStreams } from '../streams/find.ts'
+import { allStreams } from '../streams/find.ts'
 import { judge } from '../streams/judge.ts'
 import { readStream, type StreamFacts, streamFacts } from '../streams/read.ts'
 import { defineTask } from '../task.ts'
 
-/** ms between two steps of SCAN, and between two readings of the streams: how many entries come meanwhile is the pace. */
-const [pause, between] = [5, 5_000]
+/** ms between two readings of the streams: how many entries come meanwhile is the pace. */
+const between = 5_000
 
 export default defineTask({
   name: 'redis.stream-check',
@@ -24,17 +24,12 @@ export default defineTask({
   timeout: '30m',
 
   async run(c) {
-    const [{ redis }, total] = [c, await c.redis.command<number>('DBSIZE')]
-    const { names } = await findStreams(redis, '0', Number.POSITIVE_INFINITY, async seen => {
-      c.signal.throwIfAborted()
-      c.progress(Math.min(seen, total), total, 'keys')
-      await sleep(pause, undefined, { signal: c.signal })
-    })
+    const { names, keys } = await allStreams(c)
     const read = async () => {
       const streams: StreamFacts[] = []
-      for (const name of names.toSorted()) {
+      for (const name of names) {
         c.signal.throwIfAborted()
-        const facts = await readStream(redis, name)
+        const facts = await readStream(c.redis, name)
         if (facts) streams.push(facts)
       }
       return { at: new Date(), streams, gone: [] }
@@ -43,6 +38,6 @@ export default defineTask({
     if (names.length) await sleep(between, undefined, { signal: c.signal })
     const { at, streams } = names.length ? await read() : first
     const faults = judge(at, streams, [], first)
-    return { streams, faults: faults.map(({ level, what, hint = null }) => ({ level, what, hint })), keys: total }
+    return { streams, faults: faults.map(({ level, what, hint = null }) => ({ level, what, hint })), keys }
   },
 })
