@@ -44,14 +44,18 @@ export interface Message {
   event: string
 }
 
-/** What the events that open alerts may carry in `data`, run and probe alike. */
+/** What the events that open alerts may carry in `data`: of a run or a probe its error, of a finding what it is and its mend. */
 interface Facts {
   error?: Failure | null
+  what?: string
+  hint?: string | null
   lastGood?: Message['lastGood']
 }
 
 export function messageOf(episode: Episode, place: Place): Message {
-  const { error = null, lastGood = null } = episode.event.data as Facts
+  const { what, hint, lastGood = null, error: told } = episode.event.data as Facts
+  const found = what === undefined ? null : { code: episode.name, message: what, ...(hint ? { hint } : {}) }
+  const error = told ?? found
   const facts = {
     alert: {
       id: episode.id,

@@ -1,3 +1,4 @@
+import type { Episode } from '@dbops/ledger/alerts'
 import { expect, test } from 'vitest'
 import { message } from './a-message.ts'
 import { event } from './relay-bench.ts'
@@ -6,6 +7,17 @@ test('an alarm says what failed, why, what is safe and what to type', () => {
   expect(message('firing').text).toBe(
     'backup_failed (critical): pg.dump:metadata on pg/core (test): the store is full. Hint: make room in it. ' +
       'The last good backup is 0000900d of 2026-02-01 05:00 UTC at file:///backups/x. To see the run that failed: dbops runs show deadbeef',
+  )
+})
+
+test('an alarm of a finding says what was found and what mends it', () => {
+  const found = {
+    ...event({ at: '05:00' }),
+    data: { source: 'redis.streams', key: 'lost s g', what: '12 entries of s were trimmed', hint: 'is its reader running?' },
+  }
+  const more = { name: 'redis_stream_data_loss', operation: 'redis.streams:lost s g', event: found as Episode['event'] }
+  expect(message('firing', more).text).toContain(
+    'redis.streams:lost s g on pg/core (test): 12 entries of s were trimmed. Hint: is its reader running?',
   )
 })
 
