@@ -328,6 +328,15 @@ test('a service under a role that may not change tables says who brings the ledg
 })
 
 test('no password, no token and no row has gone anywhere where it does not belong', { timeout: 180_000 }, async () => {
+  // Before a service is started that cannot reach the target, and would take the refresh.
+  const failed = await until(
+    'a refresh has failed on a row',
+    async () =>
+      (await owner.query<{ error: { message: string } }>(`select error from dbops.runs where schedule = 'numbers' and state = 'failed'`))
+        .rows[0],
+    { within: 60_000 },
+  )
+  expect(failed.error.message).toContain('invalid input syntax for type integer: "…"')
   // What goes wrong tells the most: a password that is not taken, a target that is not there, a receiver that cannot be reached.
   const wrong = [as(core.url, `${prefix}_nobody`), as('postgres://127.0.0.1:1/none', 'dbops')]
   for (const url of wrong) {
@@ -338,14 +347,6 @@ test('no password, no token and no row has gone anywhere where it does not belon
     })
     await broken.stop()
   }
-  const failed = await until(
-    'a refresh has failed on a row',
-    async () =>
-      (await owner.query<{ error: { message: string } }>(`select error from dbops.runs where schedule = 'numbers' and state = 'failed'`))
-        .rows[0],
-    { within: 60_000 },
-  )
-  expect(failed.error.message).toContain('invalid input syntax for type integer: "…"')
   await until(
     'the receiver was tried',
     async () => (await owner.query(`select from dbops.deliveries where channel = 'hook' and last_error is not null`)).rowCount,
