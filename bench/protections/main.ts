@@ -48,14 +48,14 @@ const protections: Protection[] = [
     file: 'libs/shared/runtime/src/stream-reader.ts',
     patch: [
       ['if (!(await takePending())) {', 'if (takePending.length > 0) {'],
-      ['await takeAll(await claimAbandoned(r), true)', 'void claimAbandoned'],
+      ['await takeAbandoned(r)', 'void takeAbandoned'],
     ],
     only: 'cut,black-hole,restart,lost-reply,kill',
   },
   {
     name: 'the inbox',
     file: 'libs/shared/ledger/src/inbox.ts',
-    patch: [['    .length > 0', '    .length >= 0']],
+    patch: [['on conflict do nothing returning event', 'on conflict (consumer, event) do update set at = inbox.at returning event']],
     only: 'duplicate',
   },
   {

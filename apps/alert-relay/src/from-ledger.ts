@@ -14,7 +14,8 @@ const page = 100
 /** The relay's consumer group in dbops:events, and its name in the inbox. */
 export const group = 'alert-relay'
 
-const concerned = signalNames.filter(name => {
+/** The signals that open or end an alert. */
+export const concerned = signalNames.filter(name => {
   const { opens, resolves } = alertsOf(name)
   return opens !== undefined || resolves.length > 0
 })

@@ -1,7 +1,7 @@
 // The alert relay: reads dbops:events, keeps alerts and their episodes, and tells the channels.
 import { consume } from '@dbops/runtime/bus'
 import { startService } from '@dbops/runtime/service'
-import { fromLedger, group } from './from-ledger.ts'
+import { concerned, fromLedger, group } from './from-ledger.ts'
 import { ledgerWatch } from './ledger-watch.ts'
 import { loadChannels } from './load-channels.ts'
 import { relay } from './relay.ts'
@@ -9,6 +9,7 @@ import { relay } from './relay.ts'
 await startService('alert-relay', async s => {
   const { ledger, log, metrics, signal, name: consumer } = s
   const channels = await loadChannels()
+  const mine = new Set(concerned)
   const does = relay(s, channels)
   const watch = ledgerWatch(s, channels)
   const blocking = s.redis('blocking')
@@ -19,6 +20,7 @@ await startService('alert-relay', async s => {
     consumer,
     blocking,
     prompt: s.redis('prompt'),
+    concerns: async () => mine,
     handle: (db, event) => does.handle(db, event),
     onTurn: () => void (turned = performance.now()),
     ledger,

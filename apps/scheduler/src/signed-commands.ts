@@ -70,7 +70,14 @@ export function takeSignedCommands(service: Service): void {
     prompt,
     signal: service.signal,
     log,
-    take,
+    take: async entries => {
+      let all = true
+      for (const entry of entries) {
+        if (!(await take(entry))) all = false
+        turned = performance.now()
+      }
+      return all
+    },
     onTurn: () => void (turned = performance.now()),
   })
   service.onStop(() => {

@@ -4,7 +4,7 @@ import type { Queryable } from '@dbops/ledger/ledger'
 import { standing } from '@dbops/ledger/pauses'
 import * as runs from '@dbops/ledger/runs'
 import type { ScheduleRow } from '@dbops/ledger/schedules'
-import { anyTriggerDue, isAwaited, postponeTrigger, recordEvent, schedulesTriggered, takeTrigger } from '@dbops/ledger/triggers'
+import { anyTriggerDue, awaitedOf, postponeTrigger, recordEvent, schedulesTriggered, takeTrigger } from '@dbops/ledger/triggers'
 import { consume } from '@dbops/runtime/bus'
 import { judge } from '@dbops/runtime/policy'
 import type { Service } from '@dbops/runtime/service'
@@ -28,7 +28,7 @@ export function triggering(service: Service): void {
     consumer,
     blocking,
     prompt: service.redis('prompt'),
-    concerns: async ({ type }) => isAwaited(ledger, signalOf(type)!),
+    concerns: signals => awaitedOf(ledger, signals),
     handle: async (db, { id, type, time }) => {
       const counted = await recordEvent(db, { id, event: signalOf(type)!, at: new Date(time) })
       for (const { schedule, events } of counted)

@@ -2,21 +2,19 @@
 import type { Failure } from '@dbops/contract/failure'
 import type { Queryable } from './ledger.ts'
 
-/** Notes that `consumer` handles `event`, in the effect's own transaction. False: it was handled before, do nothing. */
-export const firstTime = async (db: Queryable, consumer: string, event: string): Promise<boolean> =>
-  (await db.query('insert into inbox (consumer, event) values ($1, $2) on conflict do nothing returning event', [consumer, event])).rows
-    .length > 0
-
-/** The same for many events at once: those that are handled for the first time. In the order of their ids, so that two readers of the same ones do not wait for each other for ever. */
+const note = `
+  insert into inbox (consumer, event) select $1, event from unnest($2::uuid[]) event order by event
+  on conflict do nothing returning event`
+/**
+ * Notes that `consumer` handles `events`, in the effect's own transaction. Returns those that were not handled before: the others are to be left alone. In the order of
+ * their ids, so that two readers of the same ones do not wait for each other for ever.
+ */
 export const firstTimes = async (db: Queryable, consumer: string, events: string[]): Promise<Set<string>> =>
-  new Set(
-    (
-      await db.query<{ event: string }>(
-        'insert into inbox (consumer, event) select $1, event from unnest($2::uuid[]) event order by event on conflict do nothing returning event',
-        [consumer, events],
-      )
-    ).rows.map(({ event }) => event),
-  )
+  new Set((await db.query<{ event: string }>(note, [consumer, events])).rows.map(({ event }) => event))
+
+/** The same for one. False: do nothing. */
+export const firstTime = async (db: Queryable, consumer: string, event: string): Promise<boolean> =>
+  (await firstTimes(db, consumer, [event])).size > 0
 
 const countFailure = `
   insert into inbox_failures (consumer, entry, failures, error) values ($1, $2, 1, $3)

@@ -216,7 +216,7 @@ class Ears {
 
   async #run() {
     while (!this.#closed) {
-      const client = new Client(this.#settings)
+      const client = new Client({ ...this.#settings, pipeline: true })
       const gone = new Promise<void>(resolve => {
         client.once('error', () => resolve())
         client.once('end', () => resolve())

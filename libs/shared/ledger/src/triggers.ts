@@ -16,9 +16,10 @@ export interface Trigger {
 const columns = `t.schedule, nullif(t.target, '') as target, t.event, t.first_event_at as "firstEventAt", t.fire_at as "fireAt", t.events, t.last_event as "lastEvent"`
 const standing = `s.enabled and s.spec ->> 'event' = $1`
 
-/** Whether any standing schedule runs for events of this name. */
-export const isAwaited = async (db: Queryable, event: string): Promise<boolean> =>
-  (await db.query(`select 1 from schedules s where ${standing} limit 1`, [event])).rows.length > 0
+const awaited = `select distinct s.spec ->> 'event' as event from schedules s where s.enabled and s.spec ->> 'event' = any($1)`
+/** Those of these names of events that a standing schedule runs for. */
+export const awaitedOf = async <Name extends string>(db: Queryable, events: Name[]): Promise<Set<Name>> =>
+  new Set((await db.query<{ event: Name }>(awaited, [events])).rows.map(({ event }) => event))
 
 // An event from before a stop of the schedulers is due at once; one whose clock runs ahead waits no longer than the debounce. A group of readers that is new reads the stream
 // from its beginning: what was told long before a schedule was known was not told to it. In a system that starts, services tell before the first plan; hence the hour.

@@ -15,7 +15,7 @@ import * as runs from '../src/runs.ts'
 import { anyDue, dueSchedules, lastSuccesses } from '../src/schedules.ts'
 import { newestDumpOfThis, summedUp } from '../src/sizes.ts'
 import { lastCounted, type StatementReading, saveStatements, topStatements, trimStatements, windowFacts } from '../src/statements.ts'
-import { anyTriggerDue, isAwaited, recordEvent, schedulesTriggered } from '../src/triggers.ts'
+import { anyTriggerDue, awaitedOf, recordEvent, schedulesTriggered } from '../src/triggers.ts'
 import { freshLedger, type TestLedger } from './ledger-harness.ts'
 
 const finished = 100_000
@@ -138,7 +138,7 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   'events since': db => eventsSince(db, day(1), 100),
   'inbox: first time': db => firstTime(db, 'alert-relay', randomUUID()),
   'inbox: first times': db => firstTimes(db, 'ingest:a', [randomUUID(), randomUUID()]),
-  'is an event awaited': db => isAwaited(db, 'data_registered'),
+  'which events are awaited': db => awaitedOf(db, ['data_registered', 'backup_failed']),
   'record an event': db => recordEvent(db, { id: randomUUID(), event: 'data_registered', at: new Date() }),
   'is a trigger due': db => anyTriggerDue(db, new Date()),
   'schedules triggered': db => schedulesTriggered(db, new Date(), 50),

@@ -15,9 +15,12 @@ export interface StreamReader {
   prompt: Redis
   signal: AbortSignal
   log: Log
-  /** Does what an entry asks for, and acknowledges it. False: it stays pending and comes again. `again`: it was delivered before. Fields are null where it was trimmed meanwhile. */
-  take(entry: Entry, again: boolean): Promise<boolean>
-  /** Called at each round trip, at each entry, and when Redis or the ledger was found away: the reader lives. */
+  /**
+   * Does what entries ask for, and acknowledges them: those of one reply, in their order. False: some stay pending and come again. `again`: they were delivered before.
+   * Fields are null where an entry was trimmed meanwhile. On an orderly stop it ends what it has in hand, or another would have to wait until it may be claimed.
+   */
+  take(entries: Entry[], again: boolean): Promise<boolean>
+  /** Called at each round trip, and when Redis or the ledger was found away: the reader lives. */
   onTurn?: () => void
 }
 
@@ -32,26 +35,18 @@ export async function readStream(r: StreamReader): Promise<void> {
   // A blocking read would hold up an orderly stop for its five seconds.
   r.signal.addEventListener('abort', () => r.blocking.disconnect(), { once: true })
 
-  async function takeAll(entries: Entry[], again: boolean): Promise<boolean> {
-    let all = true
-    for (const entry of entries) {
-      if (r.signal.aborted) return false
-      if (!(await r.take(entry, again))) all = false
-      r.onTurn?.()
-    }
-    return all
-  }
-
   /** What was delivered to this consumer and is not acknowledged, page by page. */
   async function takePending(): Promise<boolean> {
     let all = true
-    for (let from = '0'; ; ) {
+    for (let from = '0'; !r.signal.aborted; ) {
       const page = await read(r, from)
       if (!page) return false
       if (!page.length) return all
-      if (!(await takeAll(page, true))) all = false
+      if (!(await r.take(page, true))) all = false
+      r.onTurn?.()
       from = page.at(-1)![0]
     }
+    return false
   }
 
   let pause = 250
@@ -68,10 +63,10 @@ export async function readStream(r: StreamReader): Promise<void> {
       }
       if (performance.now() > claimAt) {
         claimAt = performance.now() + 15_000
-        await takeAll(await claimAbandoned(r), true)
+        await takeAbandoned(r)
       }
       const entries = await read(r, '>', replay ? 100 : 5_000)
-      if (!entries || !(await takeAll(entries, false))) replay = true
+      if (!entries || !(await r.take(entries, false))) replay = true
       else if (!replay) pause = 250
       r.onTurn?.()
     } catch (error) {
@@ -108,13 +103,12 @@ async function read(r: StreamReader, from: string, block?: number): Promise<Entr
 }
 
 /** What a dead consumer of this group left pending. */
-async function claimAbandoned(r: StreamReader): Promise<Entry[]> {
-  const entries: Entry[] = []
+async function takeAbandoned(r: StreamReader): Promise<void> {
   let cursor = '0-0'
   do {
     const [next, claimed] = (await r.prompt.xautoclaim(r.stream, r.group, r.consumer, claimIdle, cursor, 'COUNT', 64)) as [string, Entry[]]
-    entries.push(...claimed)
+    if (claimed.length) await r.take(claimed, true)
+    r.onTurn?.()
     cursor = next
-  } while (cursor !== '0-0')
-  return entries
+  } while (cursor !== '0-0' && !r.signal.aborted)
 }

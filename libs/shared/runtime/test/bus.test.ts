@@ -1,10 +1,9 @@
 // The reader of the stream against a real Redis and a real ledger: once in effect, never stopped by what it reads.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Envelope } from '@dbops/contract/envelope'
 import { deadLettersByReader, listDeadLetters, replay } from '@dbops/ledger/dead-letters'
 import { type Ledger, openLedger } from '@dbops/ledger/ledger'
 import { publish } from '@dbops/ledger/outbox'
-import { consume, deadLetters, stream } from '@dbops/runtime/bus'
+import { consume, deadLetters, type Reader, stream } from '@dbops/runtime/bus'
 import { openLog } from '@dbops/runtime/log'
 import { openMetrics } from '@dbops/runtime/metrics'
 import { blockingRedis, promptRedis } from '@dbops/runtime/redis'
@@ -98,12 +97,60 @@ test('an event of a type that this version does not know is skipped and counted'
 })
 
 test('an event that is none of the reader’s business is acknowledged and leaves nothing in the inbox', async () => {
-  const [other, mine] = [event(), event()]
+  const mine = event()
+  const other = {
+    ...event(),
+    type: 'io.axiom.dbops.policy_violation.v1',
+    data: { task: 'a.b', rule: 'c', reason: 'd', actor: 'e' },
+  }
   for (const each of [other, mine]) await add(each)
-  read('a', undefined, async ({ id }) => id === mine.id)
+  read('a', undefined, async signals => new Set(signals.filter(signal => signal === 'catalog_mismatch')))
   await acknowledged()
   const { rows } = await ledger.query<{ event: string }>('select event from inbox')
   expect([await effects(), rows, await counted('passed_by')]).toEqual([[mine.id], [{ event: mine.id }], 1])
+})
+
+test('what one reply brought takes effect in one transaction, and in its order, each event once', async () => {
+  const sent = Array.from({ length: 40 }, event)
+  for (const each of [...sent, ...sent.slice(0, 5)]) await add(each)
+  read('a')
+  await acknowledged()
+  const { rows } = await ledger.query<{ n: number }>('select count(distinct xmin::text)::int as n from effects')
+  expect([await effects(), rows[0]!.n, await counted('handled'), await counted('seen_before')]).toEqual([
+    sent.map(({ id }) => id),
+    1,
+    40,
+    5,
+  ])
+})
+
+test('one that its handler cannot take holds up none of those that came with it', async () => {
+  const sent = Array.from({ length: 20 }, event)
+  for (const each of sent) await add(each)
+  let failures = 3
+  read('a', async ({ id }) => {
+    if (id === sent[7]!.id && failures-- > 0) throw new Error('not today')
+  })
+  await acknowledged()
+  const others = sent.filter((_, i) => i !== 7)
+  expect([await effects(), await failuresCounted(), await counted('failed')]).toEqual([
+    [...others, sent[7]!].map(({ id }) => id),
+    0,
+    2, // the first time it spoilt what was taken together: that is no failure of its own yet
+  ])
+})
+
+test('a reader that is told to stop ends what it has in hand, and takes no more', async () => {
+  const sent = Array.from({ length: 200 }, event)
+  for (const each of sent) await add(each)
+  let n = 0
+  read('a', async () => {
+    if (++n === 10) readers[0]!.abort.abort()
+  })
+  await readers[0]!.done
+  const [group] = (await redis.xinfo('GROUPS', stream)) as unknown[][]
+  const pending = group![group!.indexOf('pending') + 1]
+  expect([await effects(), pending]).toEqual([sent.slice(0, 64).map(({ id }) => id), 0])
 })
 
 test('known data of the wrong shape is set aside', async () => {
@@ -250,8 +297,8 @@ test('a reader that is told to stop stops at once, not after its blocking read',
 
 function read(
   name: string,
-  also: () => Promise<void> = async () => undefined,
-  concerns?: (one: Envelope) => Promise<boolean>,
+  also: (one: { id: string }) => Promise<void> = async () => undefined,
+  concerns?: Reader['concerns'],
   url = server.url,
 ) {
   const abort = new AbortController()
@@ -267,7 +314,7 @@ function read(
     metrics,
     ...(concerns ? { concerns } : {}),
     handle: async (db, { id }) => {
-      await also()
+      await also({ id })
       await db.query('insert into effects values ($1, $2)', [id, name])
     },
   }).finally(() => clients.forEach(client => client.disconnect()))
