@@ -59,7 +59,7 @@ schedules: { vacuum: { task: pg.vacuum, target: core, cron: "0 3 * * *" } }
       'both services are scraped',
       async () => {
         const found = await Promise.all(
-          ['sum(up)', 'dbops_target_up{target="core"}', 'count(dbops_schedule_max_age_seconds{task="pg.vacuum"})'].map(value),
+          ['sum(up) == 2', 'dbops_target_up{target="core"}', 'count(dbops_schedule_max_age_seconds{task="pg.vacuum"})'].map(value),
         )
         return found.every(({ length }) => length) && found
       },

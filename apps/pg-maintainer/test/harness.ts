@@ -101,6 +101,7 @@ export async function attempt(
       return Promise.resolve()
     },
     progress: (done, total, unit, note) => progress.push([done, total, unit, note].join(' ')),
+    last: async () => null,
     log: () => undefined,
     ...session.verbs,
   }

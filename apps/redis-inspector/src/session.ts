@@ -38,14 +38,16 @@ export async function openSession(connection: RedisConnection, { name, signal, g
   }
   signal.addEventListener('abort', end, { once: true })
 
-  const command = async <Answer>(word: string, ...args: (string | number)[]): Promise<Answer> => {
+  const answered = async <Answer>(asked: Promise<unknown>): Promise<Answer> => {
     try {
-      return (await client.call(word, ...args)) as Answer
+      return (await asked) as Answer
     } catch (error) {
       signal.throwIfAborted()
       throw client.status === 'end' ? lost(where, cause) : error
     }
   }
+  const command = <Answer>(word: string, ...args: (string | number)[]) => answered<Answer>(client.call(word, ...args))
+  const bytes = <Answer>(word: string, ...args: (string | number)[]) => answered<Answer>(client.callBuffer(word, ...args))
   try {
     await client.connect()
     await guard?.()
@@ -56,7 +58,7 @@ export async function openSession(connection: RedisConnection, { name, signal, g
     signal.throwIfAborted()
     throw error instanceof Problem ? error : notConnected(where, cause ?? (error as Error))
   }
-  return { name, command, info: async () => parseInfo(await command<string>('INFO')), end }
+  return { name, command, bytes, info: async () => parseInfo(await command<string>('INFO')), end }
 }
 
 const lost = (where: string, cause: Error | undefined) =>

@@ -6,6 +6,8 @@ export interface Commands {
   readonly name: string
   /** One command, answered within 5 s. Throws what the server says, or `connection_lost`. */
   command<Answer>(name: string, ...args: (string | number)[]): Promise<Answer>
+  /** The same; what the server says in bytes comes as Buffers. */
+  bytes<Answer>(name: string, ...args: (string | number)[]): Promise<Answer>
   /** INFO, all default sections at once, so that its numbers belong to one moment. */
   info(): Promise<Info>
 }

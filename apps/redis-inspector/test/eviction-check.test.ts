@@ -12,8 +12,16 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map(server => server.stop()))
 })
 
+const cacheKeys = { cache: { prefix: 'cache:', evictable: true } }
 /** The platform's keys, or its cache alone, under a policy. */
-async function check(maxmemoryPolicy: string, { cacheAlone = false, maxmemory = '64mb' } = {}) {
+async function check(
+  maxmemoryPolicy: string,
+  {
+    cacheAlone = false,
+    maxmemory = '64mb',
+    keys = cacheKeys,
+  }: { cacheAlone?: boolean; maxmemory?: string; keys?: Record<string, unknown> } = {},
+) {
   const server = await startRedis({ settings: { maxmemoryPolicy, maxmemory } })
   servers.push(server)
   const redis = new Redis(server.url)
@@ -27,11 +35,11 @@ async function check(maxmemoryPolicy: string, { cacheAlone = false, maxmemory = 
   await pipeline.exec()
   redis.disconnect()
   const signal = AbortSignal.timeout(20_000)
-  const target = { name: 'platform', environment: 'test', config: redisTarget.parse({ engine: 'redis', url: server.url }) }
+  const target = { name: 'platform', environment: 'test', config: redisTarget.parse({ engine: 'redis', url: server.url, keys }) }
   const session = await driver.look(target, 'dbops:test:1:redis.eviction-check', signal)
   let faults: Fault[] = []
   try {
-    const c = { ...session.verbs, signal, progress: () => undefined, found: async (all: Fault[]) => void (faults = all) }
+    const c = { ...session.verbs, signal, target, progress: () => undefined, found: async (all: Fault[]) => void (faults = all) }
     return { facts: eviction.result.parse(await eviction.run(c as never)), faults }
   } finally {
     await session.close()
@@ -44,7 +52,7 @@ test('allkeys-lru takes whole streams, sessions and idempotency keys; each is to
   expect([words(checked), checked.faults.map(({ tells }) => tells?.opened)]).toEqual([
     [
       'streams: under allkeys-lru a stream is evicted whole, with its groups: axiom:events, axiom:watches; 0 keys were evicted since its start',
-      'keys: under allkeys-lru keys are evicted that are no cache: session:* (6 %), event:* (4 %); 0 keys were evicted since its start',
+      'keys: under allkeys-lru keys are evicted that are no cache: session:* (6 %), event:processed:* (4 %); 0 keys were evicted since its start',
     ],
     ['redis_eviction_risk', 'redis_eviction_risk'],
   ])
@@ -53,9 +61,9 @@ test('allkeys-lru takes whole streams, sessions and idempotency keys; each is to
     maxMemoryBytes: 64 * 2 ** 20,
     sampled: 1_002,
     prefixes: [
-      { prefix: 'cache:', keys: 900, withTtl: 900, types: { string: 900 } },
+      { prefix: 'cache:view:', keys: 900, withTtl: 900, types: { string: 900 } },
       { prefix: 'session:', keys: 60 },
-      { prefix: 'event:', keys: 40 },
+      { prefix: 'event:processed:', keys: 40 },
       { prefix: 'axiom:', keys: 2, withTtl: 0, types: { stream: 2 } },
     ],
   })
@@ -63,7 +71,14 @@ test('allkeys-lru takes whole streams, sessions and idempotency keys; each is to
 
 test('volatile-lru leaves streams alone, and takes what has a TTL', async () => {
   expect(words(await check('volatile-lru', { maxmemory: '0' }))).toEqual([
-    'keys: under volatile-lru keys are evicted that are no cache: session:* (6 %), event:* (4 %); it has no maxmemory yet',
+    'keys: under volatile-lru keys are evicted that are no cache: session:* (6 %), event:processed:* (4 %); it has no maxmemory yet',
+  ])
+})
+
+test('a cache that nobody has declared is told as well, with how to', async () => {
+  const { faults } = await check('allkeys-lru', { cacheAlone: true, keys: {} })
+  expect(faults).toMatchObject([
+    { key: 'keys', what: expect.stringContaining('cache:view:* (100 %)'), hint: expect.stringContaining('evictable: true') },
   ])
 })
 

@@ -9,6 +9,7 @@ import { grantServices } from '@dbops/ledger/rights'
 import { apps } from '@dbops/runtime/config-owners'
 import { createSample } from '@dbops/sample/create'
 import { plantLateStore } from '@dbops/sample/late-store'
+import { plantKeys } from '@dbops/sample/redis-keys'
 import { startSink } from '@dbops/sample/sink'
 import { plantStreamLoss } from '@dbops/sample/stream-loss'
 import { startTraffic, type Traffic } from '@dbops/sample/traffic'
@@ -134,6 +135,7 @@ export async function startServers(place: Place): Promise<Servers> {
       )
       variables['SAMPLE_REDIS_URL'] = looking.as(platformRedis, 'dbops')
       await unless(signal, plantStreamLoss(platformRedis))
+      await unless(signal, plantKeys(platformRedis))
       const admin = await keep('sample', 'platform PostgreSQL', undefined, (common, port) =>
         startPostgres({ ...common, dataDir: join(home, folders.samplePg), port, settings: platformSettings }),
       )

@@ -1,16 +1,26 @@
 // redis.eviction-check: what the eviction policy of a server would delete, against what lives there: whole streams with their groups, sessions, idempotency keys.
+import type { RedisTarget } from '@dbops/contract/config-file'
 import type { Fault } from '@dbops/contract/task'
 import { z } from 'zod'
 import { fieldOf, numberOf } from '../info.ts'
-import { type Prefix, sampleKeys } from '../keys/sample.ts'
+import { rulesOf } from '../keys/facts.ts'
+import { nameText } from '../keys/name.ts'
+import { scan } from '../keys/scan.ts'
+import { KeyTally } from '../keys/tally.ts'
 import { allStreams } from '../streams/find.ts'
 import { defineTask } from '../task.ts'
 
 const count = z.int().min(0)
+/** Keys as SCAN meets them, in the order of their hashes: a sample as good as a random one. */
 const wanted = 5_000
+/** Prefixes that are told, and percent of the server's time. */
+const [most, share] = [50, 25]
 const tells = { opened: 'redis_eviction_risk', gone: 'redis_eviction_safe' } as const
 const mend =
   'streams, sessions and idempotency keys belong into an instance with maxmemory-policy noeviction and an alert on its memory, a cache into one of its own with allkeys-lru'
+
+const sampledPrefix = z.strictObject({ prefix: z.string(), keys: count, withTtl: count, types: z.record(z.string(), count) })
+type Prefix = z.output<typeof sampledPrefix>
 
 export default defineTask({
   name: 'redis.eviction-check',
@@ -25,7 +35,7 @@ export default defineTask({
     evictedKeys: count,
     streams: z.array(z.string()),
     sampled: count,
-    prefixes: z.array(z.strictObject({ prefix: z.string(), keys: count, withTtl: count, types: z.record(z.string(), count) })),
+    prefixes: z.array(sampledPrefix),
   }),
   lane: 'light',
   timeout: '30m',
@@ -33,7 +43,12 @@ export default defineTask({
   async run(c) {
     const info = await c.redis.info()
     const { names: streams } = await allStreams(c)
-    const { sampled, prefixes } = await sampleKeys(c.redis, wanted, c.signal)
+    const tally = new KeyTally([])
+    for await (const { keys } of scan({ redis: c.redis, info, share, signal: c.signal }, '0')) {
+      for (const key of keys) tally.add(key)
+      if (tally.seen >= wanted) break
+    }
+    const { seen: sampled, learnt } = tally.saved()
     const facts = {
       policy: fieldOf(info, 'maxmemory_policy'),
       maxMemoryBytes: numberOf(info, 'maxmemory') || null,
@@ -41,9 +56,18 @@ export default defineTask({
       evictedKeys: numberOf(info, 'evicted_keys'),
       streams,
       sampled,
-      prefixes,
+      prefixes: learnt.prefixes
+        .map(([prefix, { keys, withoutTtl, types }]) => ({ prefix: nameText(prefix), keys, withTtl: keys - withoutTtl, types }))
+        .toSorted((a, b) => b.keys - a.keys)
+        .slice(0, most),
     }
-    await c.found(risks(facts))
+    const caches = rulesOf((c.target.config as RedisTarget).keys)
+    await c.found(
+      risks(
+        facts,
+        caches.filter(({ evictable }) => evictable).map(({ prefix }) => nameText(prefix)),
+      ),
+    )
     return facts
   },
 })
@@ -57,8 +81,8 @@ interface Facts {
   prefixes: Prefix[]
 }
 
-/** What may be deleted that nobody makes again. A cache may: its keys have a TTL, and their loss costs time alone. */
-export function risks({ policy, maxMemoryBytes, evictedKeys, streams, sampled, prefixes }: Facts): Fault[] {
+/** What may be deleted that nobody makes again. What begins with one of `caches` may: its loss costs time alone. */
+export function risks({ policy, maxMemoryBytes, evictedKeys, streams, sampled, prefixes }: Facts, caches: string[]): Fault[] {
   const faults: Fault[] = []
   const evidence = { policy, maxMemoryBytes, evictedKeys }
   const limit = maxMemoryBytes === null ? 'it has no maxmemory yet' : `${evictedKeys} keys were evicted since its start`
@@ -71,7 +95,7 @@ export function risks({ policy, maxMemoryBytes, evictedKeys, streams, sampled, p
       evidence: { ...evidence, streams: streams.slice(0, 20) },
       tells,
     })
-  const lasting = prefixes.filter(({ prefix }) => prefix !== 'cache:' && prefix !== '')
+  const lasting = prefixes.filter(({ prefix }) => !caches.some(cache => prefix.startsWith(cache)))
   const atStake = lasting.filter(one =>
     policy.startsWith('volatile-') ? one.withTtl > 0 : policy.startsWith('allkeys-') && !isStream(one),
   )
@@ -80,7 +104,7 @@ export function risks({ policy, maxMemoryBytes, evictedKeys, streams, sampled, p
       key: 'keys',
       level: 'warning',
       what: `under ${policy} keys are evicted that are no cache: ${someOf(atStake.map(({ prefix, keys }) => `${prefix}* (${Math.round((keys / sampled) * 100)} %)`))}; ${limit}`,
-      hint: mend,
+      hint: `${mend}; what is a cache is said under \`keys\` of the target: { prefix, evictable: true }`,
       evidence: { ...evidence, prefixes: atStake.slice(0, 20), sampled },
       tells,
     })

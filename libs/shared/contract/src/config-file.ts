@@ -61,11 +61,21 @@ export const neo4jTarget = z.strictObject({
   password: secret.optional(),
   ...common,
 })
+const keysOfRedis = z.strictObject({
+  prefix: z.string().min(1).describe('what their names begin with'),
+  ttl: z
+    .union([z.enum(['any', 'none']), duration])
+    .default('any')
+    .describe('how long each may live at most; any: each has an end; none: they may live for ever'),
+  evictable: z.boolean().default(false).describe('a cache: what is lost of it is made again'),
+})
+export type KeysOfRedis = z.infer<typeof keysOfRedis>
 export const redisTarget = z.strictObject({
   engine: z.literal('redis'),
   url: secret,
   password: secret.optional(),
   tls: tls.optional(),
+  keys: z.record(name, keysOfRedis).default({}).describe('what lives there, and for how long, as it is promised'),
   ...common,
 })
 export const target = z.discriminatedUnion('engine', [pgTarget, neo4jTarget, redisTarget])

@@ -81,7 +81,7 @@ export interface Fault {
 }
 
 /** What every handler gets; an engine adds the verbs that reach its server. */
-export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
+export interface Context<P extends z.ZodObject, S extends z.ZodObject, R extends z.ZodObject = z.ZodObject> {
   /** `config` is the entry of the configuration, its secrets unopened. Null of a task that works on none. */
   readonly target: { name: string; engine: Engine; labels: Record<string, string>; config: Target | null }
   /** `cutOff`: slot (of a command: birth) − age of the entry that has an `age`, fixed at the birth. */
@@ -103,6 +103,8 @@ export interface Context<P extends z.ZodObject, S extends z.ZodObject> {
   readonly plan: unknown
   /** What `save` kept in this or an earlier attempt. */
   readonly state: z.output<S> | undefined
+  /** The result of the last run of this operation on this target that succeeded; null: there is none, or it has another shape. */
+  last(): Promise<{ at: Date; result: z.output<R> } | null>
   /** Aborts on cancel, timeout, lost lease and shutdown. */
   readonly signal: AbortSignal
   readonly artifact: Artifact
@@ -162,12 +164,12 @@ export interface Declaration<P extends z.ZodObject, R extends z.ZodObject, S ext
    * Reads only: what would be done. It is `--dry-run`, and what an approver sees. Its part `decides`, where it has one, is what is approved, by its digest; figures that
    * move from minute to minute stand beside it. `forecast: { seconds }` is how long the work takes, which the policy then counts with in place of the timeout.
    */
-  plan?(c: Context<P, S> & Verbs): Promise<unknown>
-  run(c: Context<P, S> & Verbs): Promise<z.input<R>>
+  plan?(c: Context<P, S, R> & Verbs): Promise<unknown>
+  run(c: Context<P, S, R> & Verbs): Promise<z.input<R>>
   /** Required unless the effect is `read`: looks in the database (or the store) for what the facts claim. */
-  prove?(c: Context<P, S> & Verbs, facts: z.output<R>): Promise<Proof>
+  prove?(c: Context<P, S, R> & Verbs, facts: z.output<R>): Promise<Proof>
   /** Puts the world back after an attempt that did not succeed, from its saved state, in this process or another. */
-  recover?(c: Context<P, S> & Verbs): Promise<void>
+  recover?(c: Context<P, S, R> & Verbs): Promise<void>
 }
 
 /** A declaration with its defaults filled in and its handlers' types erased: what the runner, the catalogue and the contract tests work with. */

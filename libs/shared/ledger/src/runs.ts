@@ -815,6 +815,21 @@ async function handToRecovery(db: Queryable, run: string) {
   await db.query(`insert into history (run, event, detail) values ($1, 'born', $2)`, [id, { cause: { kind: 'recover', run } }])
 }
 
+const succeeded = (ofTarget: string) => `
+  select finished_at as at, result from runs
+  where operation = $1 and ${ofTarget} and state = 'succeeded' order by finished_at desc limit 1`
+const [succeededOn, succeededAnywhere] = [succeeded('target = $2'), succeeded('target is null')]
+/** The last run of an operation on a target that succeeded, with what it answered. */
+export const lastSucceeded = async (
+  db: Queryable,
+  { operation, target }: { operation: string; target: string | null },
+): Promise<{ at: Date; result: unknown } | undefined> =>
+  (
+    await (target === null
+      ? db.query<{ at: Date; result: unknown }>(succeededAnywhere, [operation])
+      : db.query<{ at: Date; result: unknown }>(succeededOn, [operation, target]))
+  ).rows[0]
+
 const endParent = `
   with ended as (
     update runs set state = 'succeeded', result = $2, evidence = $3, error = null, finished_at = now(), dispatched_at = null

@@ -68,6 +68,11 @@ export function contextOf<Verbs>(
     entries: run.spec.entries,
     plan: undefined,
     state: run.stateKept ? task.state.parse(run.stateKept) : undefined,
+    async last() {
+      const last = await untilLedger(a, () => runs.lastSucceeded(service.ledger, { operation: run.operation, target: run.target }))
+      const result = task.result.safeParse(last?.result)
+      return last && result.success ? { at: last.at, result: result.data } : null
+    },
     signal: a.abort.signal,
     get artifact() {
       if (!writer) throw new Error(`${task.name} uses an artifact and does not declare what it produces`)
