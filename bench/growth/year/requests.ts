@@ -66,6 +66,8 @@ export function requestsOf({ run, alert, finding, artifact, deadLetter }: Known)
     dlq: [['dlq']],
     'dlq-show': [['dlq', 'show', deadLetter]],
     'dlq-replay': [['dlq', 'replay', deadLetter, '--yes']],
+    'dlq-drop': [['dlq', 'drop', deadLetter, '--reason', 'bench', '--yes']],
+    report: [['report'], ['report', 'redis.key-review', '--target', 'core-7']],
     pause: [['pause', 'vacuum-7', '--until', '1h', '--yes']],
     resume: [['resume', 'vacuum-7', '--yes']],
     top: [['top'], ['top', '--target', 'core-7', '--window', '14d']],

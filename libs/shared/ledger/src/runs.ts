@@ -830,6 +830,13 @@ export const lastSucceeded = async (
       : db.query<{ at: Date; result: unknown }>(succeededOn, [operation, target]))
   ).rows[0]
 
+const newestResult = `
+  select ${columns} from runs r where task = $1 and state = 'succeeded' and result is not null and ($2::text is null or target = $2)
+  order by id desc limit 1`
+/** The newest run of a task that succeeded, on one target or on any. */
+export const newestSucceeded = async (db: Queryable, task: string, target?: string): Promise<Run | undefined> =>
+  (await db.query<Run>(newestResult, [task, target ?? null])).rows[0]
+
 const endParent = `
   with ended as (
     update runs set state = 'succeeded', result = $2, evidence = $3, error = null, finished_at = now(), dispatched_at = null

@@ -136,6 +136,7 @@ const verbs: Record<string, (db: Queryable) => Promise<unknown>> = {
   backlog: db => backlog(db),
   'newest events': db => recent(db, { limit: 10 }),
   'events since': db => eventsSince(db, day(1), 100),
+  'newest that succeeded': db => runs.newestSucceeded(db, 'pg.vacuum', 't9'),
   'last that succeeded': db => runs.lastSucceeded(db, { operation: 'pg.vacuum', target: 't9' }),
   'inbox: first time': db => firstTime(db, 'alert-relay', randomUUID()),
   'inbox: first times': db => firstTimes(db, 'ingest:a', [randomUUID(), randomUUID()]),
