@@ -21,10 +21,21 @@ export function toMarkdown({ title, subtitle, figures, findings, sections }: Rep
     .concat('\n')
 }
 
+/** Its columns stand under each other. */
 function table({ head, numbers, rows }: Table): string {
-  const line = (cells: string[]) => `| ${cells.map(cell => text(cell)).join(' | ')} |`
-  return [line(head), `|${head.map((_, i) => (numbers.includes(i) ? '---:|' : '---|')).join('')}`, ...rows.map(line)].join('\n')
+  const cells = [head, ...rows].map(row => row.map(text))
+  const widths = head.map((_, i) => Math.max(4, ...cells.map(row => widthOf(row[i] ?? ''))))
+  const pad = (cell: string, i: number) => {
+    const room = ' '.repeat(Math.max(0, widths[i]! - widthOf(cell)))
+    return numbers.includes(i) ? room + cell : cell + room
+  }
+  const line = (row: string[]) => `| ${row.map(pad).join(' | ')} |`
+  const rule = `|${widths.map((n, i) => (numbers.includes(i) ? `${'-'.repeat(n + 1)}:` : '-'.repeat(n + 2))).join('|')}|`
+  return [line(cells[0]!), rule, ...cells.slice(1).map(line)].join('\n')
 }
+/** In columns of a terminal: the signs of Chinese, Japanese and Korean take two. */
+const widthOf = (cell: string) =>
+  [...cell].reduce((sum, one) => sum + (/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60]/.test(one) ? 2 : 1), 0)
 
 /** Names in it are the application's: nothing of them is markup. */
 const text = (from: string) => from.replace(/[\\`*_[\]<>|#]/g, '\\$&').replace(/\s+/g, ' ')
