@@ -40,6 +40,8 @@ test('purge, vacuum, analyze, dump, restore check and a refresh of the views suc
     ['run_succeeded', /^redis\.eviction-check$/],
     ['run_succeeded', /^redis\.memory-review$/],
     ['run_succeeded', /^redis\.slowlog-review$/],
+    ['run_succeeded', /^redis\.key-review$/],
+    ['finding_opened', /^redis\.key-review:ttl sessions$/],
     ['redis_eviction_risk', /^redis\.eviction-check:streams$/],
   ]
   for (const [event, operation] of wanted) await until(`${event} is told`, () => heard(event, operation)[0], { within: 175_000 })

@@ -2,6 +2,7 @@
 import { deflateSync, inflateSync } from 'node:zlib'
 import type { RedisTarget } from '@dbops/contract/config-file'
 import { duration, formatDuration, parseDuration } from '@dbops/contract/duration'
+import { how } from '@dbops/contract/task'
 import { z } from 'zod'
 import { fieldOf, numberOf } from '../info.ts'
 import { factsOf, keyFacts, rulesOf } from '../keys/facts.ts'
@@ -22,8 +23,8 @@ export default defineTask({
   summary: 'Look at all keys: memory by prefix, the largest, those that live too long, what grows',
   params: z.strictObject({
     sample: z.int().min(1_000).optional().describe('look at about so many keys, drawn by lot; left out: at all'),
-    share: z.int().min(1).max(100).default(25).describe('percent of the time of the server that the review may take'),
-    budget: duration.default('1h').describe('ends then with the keys that were seen, and says how far off its figures may be'),
+    share: how(z.int().min(1).max(100).default(25).describe('percent of the time of the server that the review may take')),
+    budget: how(duration.default('1h').describe('ends then with the keys that were seen, and says how far off its figures may be')),
   }),
   result: keyFacts,
   /** `tally` is packed: names are bytes. */

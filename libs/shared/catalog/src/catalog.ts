@@ -61,3 +61,6 @@ export const paramsOf = (task: TaskEntry): z.ZodType<Record<string, unknown>> =>
 /** The config section that a parameter names an entry of; undefined for a plain one. */
 export const refOf = (task: TaskEntry, param: string): string | undefined =>
   task.params.properties?.[param]?.['x-ref'] as string | undefined
+
+/** Whether a parameter only says how the work goes (`how`). */
+export const isHow = (task: TaskEntry, param: string): boolean => task.params.properties?.[param]?.['x-how'] === true

@@ -1,19 +1,24 @@
 // What a run is about, in a word that stays the same from run to run: the task with the config entries it was given, else with a short hash of its parameters.
 import { createHash } from 'node:crypto'
-import { refOf, type TaskEntry } from '@dbops/catalog/catalog'
+import { isHow, refOf, type TaskEntry } from '@dbops/catalog/catalog'
 import { parseDuration } from '@dbops/contract/duration'
 
 /** `pg.dump:metadata`, `pg.vacuum:3f2a1c`, `pg.health` (no parameters). With environment, engine and target it is the identity of an alert. */
 export function operationOf(task: TaskEntry, params: Record<string, unknown>): string {
   const named = Object.keys(params).filter(param => refOf(task, param))
   if (named.length) return `${task.name}:${named.map(param => String(params[param])).join('+')}`
-  if (!Object.keys(params).length) return task.name
-  return `${task.name}:${createHash('sha256').update(canonical(params)).digest('hex').slice(0, 6)}`
+  const what = whatOf(task, params)
+  if (!Object.keys(what).length) return task.name
+  return `${task.name}:${createHash('sha256').update(canonical(what)).digest('hex').slice(0, 6)}`
 }
+
+/** Without those that say how. */
+const whatOf = (task: TaskEntry, params: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(params).filter(([param]) => !isHow(task, param)))
 
 /** Whether the operation is one that the configuration knows: it comes again, and its next success ends what an earlier failure opened. */
 export const isNamed = (task: TaskEntry, params: Record<string, unknown>): boolean =>
-  !Object.keys(params).length || Object.keys(params).some(param => refOf(task, param))
+  !Object.keys(whatOf(task, params)).length || Object.keys(params).some(param => refOf(task, param))
 
 /** The lock names of a run, with `{x}` filled in from its parameters. */
 export function locksOf(task: TaskEntry, params: Record<string, unknown>): { name: string; exclusive: boolean }[] {
