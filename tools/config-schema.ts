@@ -50,14 +50,9 @@ function forEditors(schema: JsonSchema): JsonSchema {
 }
 
 /** Our own words become the description that an editor shows: a strict validator refuses keywords that it does not know. */
-function inOneDescription({
-  'x-hint': hint,
-  'x-ref': section,
-  'x-secret': secret,
-  'x-how': _,
-  description,
-  ...rest
-}: JsonSchema): JsonSchema {
+function inOneDescription(schema: JsonSchema): JsonSchema {
+  const { 'x-hint': hint, 'x-ref': section, 'x-secret': secret, description } = schema
+  const rest = Object.fromEntries(Object.entries(schema).filter(([key]) => !key.startsWith('x-') && key !== 'description'))
   const said = [description, section ? `the name of an entry of ${section as string}` : undefined, secret ? 'a secret' : undefined, hint]
   return { ...rest, ...(said.some(Boolean) ? { description: said.filter(Boolean).join('; ') } : {}) }
 }

@@ -40,7 +40,7 @@ const protections: Protection[] = [
   {
     name: 'offering again what nobody claimed',
     file: 'apps/scheduler/src/dispatch.ts',
-    patch: [["offer(await runs.unclaimed(ledger, timers.lease / 3), 'offerAgain')", 'undefined']],
+    patch: [["offer(await runs.unclaimed(ledger, timers.lease / 6), 'offerAgain')", 'undefined']],
     only: 'flushall,redis-empty,job-deleted',
   },
   {

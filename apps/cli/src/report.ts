@@ -38,7 +38,7 @@ export async function report(c: Context): Promise<void> {
   print.record({ ...source, files: written })
   if (print.json) return
   for (const file of written) print.line(`wrote ${file}`)
-  if (!written.length) print.line(toMarkdown(made).trimEnd())
+  if (!written.length) print.line(toMarkdown(made, { plain: process.stdout.isTTY }).trimEnd())
 }
 
 /** Errors: Failed with 2 where no such report is made, with 1 where there is no such run yet. */

@@ -65,6 +65,7 @@ test('one pass counts keys, bytes, types and encodings by prefix, and names the 
   await fill(client, 2_000, `redis.call('SET', 'cache:user:' .. i, string.rep('x', 200), 'EX', 600)`)
   await fill(client, 500, `redis.call('HSET', 'session:' .. i, 'user', i, 'at', 'now') redis.call('EXPIRE', 'session:' .. i, 3600)`)
   await fill(client, 300, `redis.call('SET', 'cart:' .. i .. ':items', i)`)
+  await fill(client, 60, `redis.call('SET', 'limit:v2:tenant-' .. i .. ':api', i)`)
   await fill(client, 50_000, `redis.call('SADD', 'members', 'm' .. i)`)
   await client.set('blob', 'y'.repeat(3_000_000))
   await client.rpush('jobs', ...Array.from({ length: 100 }, (_, i) => `job ${i}`))
@@ -74,16 +75,17 @@ test('one pass counts keys, bytes, types and encodings by prefix, and names the 
     'cache:user:': [2_000, ['string'], 0],
     'session:': [500, ['hash'], 0],
     'cart:*:': [300, ['string'], 1],
+    'limit:v2:tenant-*:': [60, ['string'], 1],
     '': [3, expect.arrayContaining(['set', 'string', 'list']), 1],
   })
-  expect([facts.seen, facts.keys, facts.complete, facts.confidence, facts.hottest]).toEqual([2_803, 2_803, true, null, null])
+  expect([facts.seen, facts.keys, facts.complete, facts.confidence, facts.hottest]).toEqual([2_863, 2_863, true, null, null])
   expect(facts.largest.slice(0, 2).map(({ key, type, elements }) => [key, type, elements])).toEqual([
     ['blob', 'string', null],
     ['members', 'set', 50_000],
   ])
   expect(facts.longest.map(({ key }) => key)).toEqual(['members'])
   expect(facts.kinds.map(({ type, encoding, keys }) => `${type}/${encoding} ${keys.n}`).toSorted()).toEqual(
-    ['hash/listpack 500', 'list/listpack 1', 'set/hashtable 1', 'string/embstr 0', 'string/int 300', 'string/raw 2001']
+    ['hash/listpack 500', 'list/listpack 1', 'set/hashtable 1', 'string/embstr 0', 'string/int 360', 'string/raw 2001']
       .filter(kind => !kind.endsWith(' 0'))
       .map(kind => (kind === 'list/listpack 1' ? expect.stringMatching(/^list\/(listpack|quicklist) 1$/) : kind)),
   )

@@ -39,7 +39,7 @@ export function dispatching(service: Service): void {
         }
         return found?.sent ?? []
       })
-      // A crash between the commit above and this costs a third of a lease: the loop below offers again what nobody claimed.
+      // A crash between the commit above and this costs a sixth of a lease: the loop below offers again what nobody claimed.
       await offer(chosen)
     },
   })
@@ -47,7 +47,7 @@ export function dispatching(service: Service): void {
   service.loop({
     name: 'offer again',
     every: timers.heartbeat,
-    turn: async () => offer(await runs.unclaimed(ledger, timers.lease / 3), 'offerAgain'),
+    turn: async () => offer(await runs.unclaimed(ledger, timers.lease / 6), 'offerAgain'),
   })
   service.loop({ name: 'explain waits', every: 1_000, turn: async () => void (await runs.explainWaits(ledger)) })
 }

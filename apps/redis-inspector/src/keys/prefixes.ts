@@ -76,7 +76,8 @@ export class Prefixes<T> {
 
   #childOf(parent: string, part: string): string {
     const kept = this.#folded.get(parent)
-    return parent + (isVariable(part) || (kept && !kept.has(part)) ? '*:' : part)
+    const name = isVariable(part) ? '*:' : part.replace(numbered, '*')
+    return parent + (kept && !kept.has(name) ? '*:' : name)
   }
 
   /** The parent with the most children gives up its small ones. */
@@ -105,6 +106,9 @@ export class Prefixes<T> {
 /** An id and no word: a number, a longer hexadecimal one, with four digits in a row, very long, or it stands for ids already. */
 const isVariable = (part: string): boolean =>
   part === '*:' || part.length > 33 || (/\d/.test(part) && /^\d+:$|^[\da-f-]{8,}:$|\d{4}/i.test(part))
+
+/** Of `tenant-7`, `shard_12`: what is counted. A version (`v2`) is a word. */
+const numbered = /(?<=[-_.])\d+(?=[-_.:])/g
 
 function* stepsOf(prefix: string): Generator<[parent: string, part: string]> {
   for (let from = 0; from < prefix.length; ) {

@@ -21,7 +21,7 @@ export type Ref<S extends keyof Sections> = z.ZodString & { readonly [section]: 
 export const ref = <S extends keyof Sections>(name: S) => z.string().meta({ 'x-ref': name }) as Ref<S>
 
 /** Marks a parameter that says how the work goes and not on what: with other values it is the same operation, with the same findings and the same last result. */
-export const how = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), 'x-how': true }) as T
+export const how = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), 'x-how': true })
 
 /** The entries that a task's `ref` parameters name: `{ dump: 'metadata' }` → `{ dump: { target, data, … } }`. */
 export type Entries<P extends z.ZodObject> = {

@@ -1,7 +1,9 @@
 // A report as Markdown: readable as it stands, too.
 import type { Report, Table } from './report.ts'
 
-export function toMarkdown({ title, subtitle, figures, findings, sections }: Report): string {
+/** `plain`: for a reader that shows it as it stands, a terminal. */
+export function toMarkdown({ title, subtitle, figures, findings, sections }: Report, { plain = false } = {}): string {
+  const text = plain ? oneLine : escaped
   return [
     `# ${text(title)}`,
     text(subtitle),
@@ -13,7 +15,7 @@ export function toMarkdown({ title, subtitle, figures, findings, sections }: Rep
     ...sections.flatMap(section => [
       `## ${text(section.title)}`,
       ...(section.note ? [text(section.note)] : []),
-      ...(section.table ? [table(section.table)] : []),
+      ...(section.table ? [table(section.table, text)] : []),
     ]),
   ]
     .filter(Boolean)
@@ -22,7 +24,7 @@ export function toMarkdown({ title, subtitle, figures, findings, sections }: Rep
 }
 
 /** Its columns stand under each other. */
-function table({ head, numbers, rows }: Table): string {
+function table({ head, numbers, rows }: Table, text: (from: string) => string): string {
   const cells = [head, ...rows].map(row => row.map(text))
   const widths = head.map((_, i) => Math.max(4, ...cells.map(row => widthOf(row[i] ?? ''))))
   const pad = (cell: string, i: number) => {
@@ -35,7 +37,8 @@ function table({ head, numbers, rows }: Table): string {
 }
 /** In columns of a terminal: the signs of Chinese, Japanese and Korean take two. */
 const widthOf = (cell: string) =>
-  [...cell].reduce((sum, one) => sum + (/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60]/.test(one) ? 2 : 1), 0)
+  cell.length + (cell.match(/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60]/g)?.length ?? 0)
 
 /** Names in it are the application's: nothing of them is markup. */
-const text = (from: string) => from.replace(/[\\`*_[\]<>|#]/g, '\\$&').replace(/\s+/g, ' ')
+const escaped = (from: string) => oneLine(from).replace(/[\\`*_[\]<>|#]/g, '\\$&')
+const oneLine = (from: string) => from.replace(/\s+/g, ' ')

@@ -92,6 +92,11 @@ test('as Markdown it has the figures, the findings and each table, and names are
   expect(page).toContain('under allkeys-lru the server counts no uses')
 })
 
+test('on a terminal it stands as it is', () => {
+  const page = toMarkdown(build('en'), { plain: true })
+  expect([page.includes('| cache:* '), page.includes('\\*')]).toEqual([true, false])
+})
+
 test('as HTML it is whole by itself: nothing of it is fetched, nothing runs, and names are text', () => {
   const page = toHtml(build('en'))
   expect([/<script|<link|<img|@import|url\(|https?:/.exec(page), page.includes('&lt;/script&gt;&lt;img')]).toEqual([null, true])

@@ -17,7 +17,10 @@ export const queueName = (engine: string, lane: string) => `${engine}-${lane}`
 export interface Offers {
   /** Puts jobs into a queue under `<run>-<dispatch>`: nothing happens for those that are there. Fails at once while Redis is away. */
   offer(queue: string, offers: Offer[]): Promise<void>
-  /** The same for those that nobody claimed: one that only its own key is left of, or that lies among the ended, would otherwise pass for one that is there. */
+  /**
+   * The same for those that nobody claimed: one that only its own key is left of, or that lies among the ended, would otherwise pass for one that is there, and one that was
+   * handed out is handed out once more.
+   */
   offerAgain(queue: string, offers: Offer[]): Promise<void>
   counts(queue: string): Promise<Record<string, number>>
   close(): Promise<void>
@@ -34,18 +37,22 @@ export function openOffers(redis: Redis): Offers {
     return queue
   }
   const idOf = ({ run, dispatch }: Offer) => `${run}-${dispatch}`
-  const offer: Offers['offer'] = async (name, offers) =>
-    void (await queueOf(name).addBulk(offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: idOf(data) } }))))
+  const add = async (name: string, offers: Offer[], suffix: string) =>
+    void (await queueOf(name).addBulk(offers.map(data => ({ name: 'run', data, opts: { ...once, jobId: idOf(data) + suffix } }))))
+  const offer: Offers['offer'] = (name, offers) => add(name, offers, '')
   return {
     offer,
     async offerAgain(name, offers) {
       await offer(name, offers)
       const states = await Promise.all(offers.map(each => queueOf(name).getJobState(idOf(each))))
       // A job whose key, and with it its options, was deleted while it waited stays among the ended: it is these that say it is not kept.
-      const handedToNobody = offers.filter((_, i) => ['unknown', 'completed', 'failed'].includes(states[i]!))
-      if (!handedToNobody.length) return
-      await Promise.all(handedToNobody.map(each => queueOf(name).remove(idOf(each))))
-      await offer(name, handedToNobody)
+      const notThere = offers.filter((_, i) => ['unknown', 'completed', 'failed'].includes(states[i]!))
+      await Promise.all(notThere.map(each => queueOf(name).remove(idOf(each))))
+      if (notThere.length) await offer(name, notThere)
+      // A Redis that was frozen and goes on carries out what its clients have long given up: it hands jobs to connections that are gone, and BullMQ looks for such only when
+      // their locks are over, after 30 to 45 s. Two jobs of one run do no harm: whoever comes second finds it claimed.
+      const handedOut = offers.filter((_, i) => states[i] === 'active')
+      if (handedOut.length) await add(name, handedOut, '-again')
     },
     counts: name => queueOf(name).getJobCounts('waiting', 'active'),
     close: async () => void (await Promise.allSettled([...queues.values()].map(queue => queue.close()))),

@@ -1,8 +1,9 @@
 // A worker that stands still looks healthy from outside: it has to be told from one that has nothing to do.
-
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openOffers, takeOffers } from '@dbops/runtime/queue'
 import { blockingRedis, promptRedis } from '@dbops/runtime/redis'
 import { until } from '@dbops/testing/until'
+import { Worker } from 'bullmq'
 import { v7 as uuidv7 } from 'uuid'
 import { afterEach, expect, inject, test } from 'vitest'
 
@@ -104,6 +105,36 @@ test('a job whose key was deleted while it waited does not stay in Redis', async
   letGo()
   await until('both have been handed out', async () => handled === 2 && (await prompt.llen(`{dbops}:${queue}:active`)) === 0)
   expect([await prompt.exists(key), await prompt.zcard(`{dbops}:${queue}:completed`)]).toEqual([0, 0])
+})
+
+test('a job that was handed to a connection that is gone is handed out once more, before its lock is over', async () => {
+  const queue = `test-${uuidv7()}`
+  const prompt = promptRedis(inject('redisUrl'), 'test')
+  const offers = openOffers(prompt)
+  stops.push(
+    async () => prompt.disconnect(),
+    () => offers.close(),
+  )
+  const offered = { run: uuidv7(), dispatch: 0 }
+  await until('Redis is there', () => prompt.ping())
+  await offers.offer(queue, [offered])
+  const gone = new Worker(queue, null, { connection: { url: inject('redisUrl') }, prefix: '{dbops}' })
+  const taken = await gone.getNextJob('gone')
+  await gone.close(true)
+  const handled: string[] = []
+  const redis = blockingRedis(inject('redisUrl'), 'test')
+  const taker = takeOffers(queue, redis, 1, async ({ run }) => void handled.push(run))
+  stops.push(
+    async () => redis.disconnect(),
+    () => taker.worker.close(true),
+  )
+  void taker.worker.run()
+  await sleep(1_000)
+  const before = [...handled]
+  await offers.offerAgain(queue, [offered])
+  await until('it is handed out', () => handled.length)
+  await sleep(500)
+  expect([taken?.data, before, handled]).toEqual([offered, [], [offered.run]])
 })
 
 test('a job that lies among the ended is offered again', async () => {

@@ -144,7 +144,8 @@ const words: Record<Language, Words> = { en: english, ko: korean }
 const [charted, listed] = [15, 20]
 
 export function keyReviewReport({ target, run, at, result, findings }: Source, language: Language): Report {
-  const [f, w] = [result as unknown as Facts, words[language]]
+  const w = words[language]
+  const f = result as unknown as Facts
   const named = (prefix: string) => (prefix === '' ? w.noName : `${prefix}*`)
   const part = (n: number) => percent(f.bytes ? n / f.bytes : 0)
   const give = (error: number | null) => (f.complete ? '' : error === null ? ' ± ?' : ` ± ${bytes(error)}`)
