@@ -103,9 +103,12 @@ async function review(params: Record<string, unknown>): Promise<void> {
   facts = keyReview.result.parse(await keyReview.run(c as never)) as KeyFacts
   await session.close()
 }
-const { port } = new URL(server.url)
+const { port, password } = new URL(server.url)
 const cli = async (mode: string): Promise<string[]> => {
-  const { stdout } = await promisify(execFile)('redis-cli', ['-p', port, mode], { maxBuffer: 2 ** 28 })
+  const { stdout } = await promisify(execFile)('redis-cli', ['-p', port, mode], {
+    maxBuffer: 2 ** 28,
+    env: { ...process.env, REDISCLI_AUTH: password },
+  })
   return [...stdout.matchAll(/^Biggest\s+\w+ found '"?(.*?)"?' has (\d+)/gm)].flatMap(([, key, n]) => (n === '0' ? [] : [key!]))
 }
 

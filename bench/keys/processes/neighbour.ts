@@ -8,6 +8,7 @@ const rate = 100
 
 /** When it was due (epoch, ms) and how long it took (ms). */
 const done: [at: number, took: number][] = []
+process.on('disconnect', () => process.exit())
 process.on('message', () => process.send!(done.splice(0)))
 
 const work = async (index: number) => {

@@ -32,10 +32,11 @@ export async function* scan(
   // Before 7 there are no read-only scripts.
   const evaluate = Number.parseInt(fieldOf(info, 'redis_version'), 10) < 7 ? 'EVAL' : 'EVAL_RO'
   const lfu = countsUses(info) ? 1 : 0
+  const modules = info.has('module') ? 1 : 0
   const step = async (from: string, count: number) => {
     const began = performance.now()
     const [next, packed] = await redis
-      .bytes<[Buffer, Buffer]>(evaluate, script, 0, from, count, lfu)
+      .bytes<[Buffer, Buffer]>(evaluate, script, 0, from, count, lfu, modules)
       .catch((error: Error) => refused(error, evaluate))
     return { next: next.toString('latin1'), packed, took: performance.now() - began }
   }
