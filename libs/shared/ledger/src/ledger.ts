@@ -218,7 +218,8 @@ class Ears {
     while (!this.#closed) {
       const client = new Client({ ...this.#settings, pipeline: true })
       const gone = new Promise<void>(resolve => {
-        client.once('error', () => resolve())
+        // Every one of them: an error of a session that nobody listens to would end the process, and there may be a second one.
+        client.on('error', () => resolve())
         client.once('end', () => resolve())
         this.#wake = resolve
       })

@@ -19,7 +19,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { DBOPS_TEST_PG_URL, DBOPS_TEST_REDIS_URL, DBOPS_TEST_PLATFORM_REDIS_URL } = process.env
   // One after the other: what is missing is installed on the way, and apt has one lock.
-  const pg = await startPostgres({ url: DBOPS_TEST_PG_URL, settings: { max_connections: '300' } })
+  const pg = await startPostgres({ url: DBOPS_TEST_PG_URL, settings: { max_connections: '300', 'pg_stat_statements.max': '50000' } })
   const redis = await startRedis({ url: DBOPS_TEST_REDIS_URL, settings: { maxmemoryPolicy: 'noeviction', appendonly: true } })
   const platform = await startRedis({ url: DBOPS_TEST_PLATFORM_REDIS_URL, settings: { maxmemoryPolicy: 'allkeys-lru', maxmemory: '64mb' } })
   project.provide('pgUrl', pg.url)
