@@ -1,5 +1,4 @@
 // redis.clients and redis.latency on real servers: who is counted as whom, who is behind, and what a pause is told as.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { redisTarget } from '@dbops/contract/config-file'
 import type { Fault } from '@dbops/contract/task'
 import { startRedis } from '@dbops/servers/redis'
@@ -125,7 +124,7 @@ test('a pause is met by the round trips, whoever does not note it', async () => 
   const admin = connect(url)
   await admin.ping()
   const looking = look(latency, url)
-  await sleep(500)
+  await until('it looks', async () => /name=dbops:test:probe:redis\.latency .*cmd=ping/.test(String(await admin.call('CLIENT', 'LIST'))))
   await admin.call('DEBUG', 'SLEEP', '0.5')
   const { max } = (await looking).result['pingMs'] as { p50: number; max: number }
   expect(max).toBeGreaterThan(200)

@@ -61,7 +61,7 @@ const most = 150
 const listed = 20
 const examples = 3
 /** Names are cut here: some are as long as a document. */
-const longest = 200
+const longest = 121
 
 export class KeyTally {
   readonly #rules: readonly Rule[]

@@ -17,6 +17,8 @@ const draws = 16
 const nearlyAll = 0.5
 /** Keys between two saves of what an attempt after this one goes on from. */
 const saveEvery = 200_000
+/** Characters of it: a state has room for 64 KiB in all. */
+const mostSaved = 60_000
 
 export default defineTask({
   name: 'redis.key-review',
@@ -28,7 +30,7 @@ export default defineTask({
   }),
   result: keyFacts,
   /** `tally` is packed: names are bytes. */
-  state: z.strictObject({ server: z.string(), cursor: z.string(), spentMs: z.number(), tally: z.string() }),
+  state: z.strictObject({ server: z.string(), rules: z.string(), cursor: z.string(), spentMs: z.number(), tally: z.string() }),
   lane: 'light',
   timeout: '6h',
   deadline: '24h',
@@ -45,9 +47,10 @@ export default defineTask({
     const info = await c.redis.info()
     const server = fieldOf(info, 'run_id')
     const rules = rulesOf((c.target.config as RedisTarget).keys)
-    // A server that was restarted, or another one in its place, has its keys in another order.
-    const before = c.state?.server === server ? c.state : undefined
-    if (c.state && !before) c.log('the server was restarted or replaced in the middle of the review: it begins anew')
+    const promised = JSON.stringify(rules)
+    // A server that was restarted, or another one in its place, has its keys in another order; what is promised now was not looked for before.
+    const before = c.state?.server === server && c.state.rules === promised ? c.state : undefined
+    if (c.state && !before) c.log('the server was restarted or replaced in the middle of the review, or `keys` changed: it begins anew')
     const tally = new KeyTally(rules, before && (JSON.parse(inflateSync(Buffer.from(before.tally, 'base64')).toString()) as Saved))
     const keys = await c.redis.command<number>('DBSIZE')
     const most = wanted(keys, c.params.sample)
@@ -73,7 +76,9 @@ export default defineTask({
         // A sample is as soon drawn anew.
         if (!drawn && tally.seen - savedAt >= saveEvery) {
           savedAt = tally.seen
-          await c.save({ server, cursor, spentMs: spent(), tally: deflateSync(JSON.stringify(tally.saved())).toString('base64') })
+          const packed = deflateSync(JSON.stringify(tally.saved())).toString('base64')
+          // Names of any bytes may pack badly: then the last save is gone on from, or nothing.
+          if (packed.length < mostSaved) await c.save({ server, rules: promised, cursor, spentMs: spent(), tally: packed })
         }
       }
     }

@@ -9,8 +9,11 @@ const note = `
  * Notes that `consumer` handles `events`, in the effect's own transaction. Returns those that were not handled before: the others are to be left alone. In the order of
  * their ids, so that two readers of the same ones do not wait for each other for ever.
  */
-export const firstTimes = async (db: Queryable, consumer: string, events: string[]): Promise<Set<string>> =>
-  new Set((await db.query<{ event: string }>(note, [consumer, events])).rows.map(({ event }) => event))
+export async function firstTimes(db: Queryable, consumer: string, events: string[]): Promise<Set<string>> {
+  const noted = new Set((await db.query<{ event: string }>(note, [consumer, events])).rows.map(({ event }) => event))
+  // An id comes back in lower case, however it was written; of two writings of one the first is the first.
+  return new Set(events.filter(event => noted.delete(event.toLowerCase())))
+}
 
 /** The same for one. False: do nothing. */
 export const firstTime = async (db: Queryable, consumer: string, event: string): Promise<boolean> =>

@@ -137,6 +137,7 @@ export async function consume(r: Reader): Promise<void> {
       return await handle(events)
     } catch (error) {
       if (isConnectionProblem(error)) throw error
+      r.log.debug({ event: 'taken_alone', group: r.group, entries: events.length }, failureOf(error).message)
       return undefined
     }
   }

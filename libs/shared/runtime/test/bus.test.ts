@@ -124,6 +124,14 @@ test('what one reply brought takes effect in one transaction, and in its order, 
   ])
 })
 
+test('an id in capitals is an event as any other, and the same one in small letters is that one', async () => {
+  const [loud, other] = [event(), event()]
+  for (const each of [{ ...loud, id: loud.id.toUpperCase() }, other, loud]) await add(each)
+  read('a')
+  await acknowledged()
+  expect([(await effects()).map(id => id.toLowerCase()), await counted('seen_before')]).toEqual([[loud.id, other.id], 1])
+})
+
 test('one that its handler cannot take holds up none of those that came with it', async () => {
   const sent = Array.from({ length: 20 }, event)
   for (const each of sent) await add(each)

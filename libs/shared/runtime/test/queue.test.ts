@@ -1,5 +1,4 @@
 // A worker that stands still looks healthy from outside: it has to be told from one that has nothing to do.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { openOffers, takeOffers } from '@dbops/runtime/queue'
 import { blockingRedis, promptRedis } from '@dbops/runtime/redis'
 import { until } from '@dbops/testing/until'
@@ -13,7 +12,7 @@ afterEach(async () => {
 })
 
 function worker(handle: () => Promise<void> = async () => undefined) {
-  const queue = `test-${uuidv7()}`
+  const { queue, prompt, offers } = offering()
   const redis = blockingRedis(inject('redisUrl'), 'test')
   const taker = takeOffers(queue, redis, 1, handle)
   stops.push(
@@ -21,14 +20,19 @@ function worker(handle: () => Promise<void> = async () => undefined) {
     () => taker.worker.close(true),
   )
   void taker.worker.run().catch(() => undefined)
+  const offer = () => offers.offer(queue, [{ run: uuidv7(), dispatch: 0 }])
+  return { taker, offer, offers, queue, prompt }
+}
+/** A queue that nobody takes from. */
+function offering() {
+  const queue = `test-${uuidv7()}`
   const prompt = promptRedis(inject('redisUrl'), 'test')
   const offers = openOffers(prompt)
   stops.push(
     async () => prompt.disconnect(),
     () => offers.close(),
   )
-  const offer = () => offers.offer(queue, [{ run: uuidv7(), dispatch: 0 }])
-  return { taker, offer, offers, queue, prompt }
+  return { queue, prompt, offers }
 }
 /** The longest silence that is seen in `ms`, asked as often as the page of a service is. */
 async function longestSilence(silentFor: () => number, ms: number): Promise<number> {
@@ -108,13 +112,7 @@ test('a job whose key was deleted while it waited does not stay in Redis', async
 })
 
 test('a job that was handed to a connection that is gone is handed out once more, before its lock is over', async () => {
-  const queue = `test-${uuidv7()}`
-  const prompt = promptRedis(inject('redisUrl'), 'test')
-  const offers = openOffers(prompt)
-  stops.push(
-    async () => prompt.disconnect(),
-    () => offers.close(),
-  )
+  const { queue, prompt, offers } = offering()
   const offered = { run: uuidv7(), dispatch: 0 }
   await until('Redis is there', () => prompt.ping())
   await offers.offer(queue, [offered])
@@ -129,22 +127,16 @@ test('a job that was handed to a connection that is gone is handed out once more
     () => taker.worker.close(true),
   )
   void taker.worker.run()
-  await sleep(1_000)
-  const before = [...handled]
   await offers.offerAgain(queue, [offered])
   await until('it is handed out', () => handled.length)
-  await sleep(500)
-  expect([taken?.data, before, handled]).toEqual([offered, [], [offered.run]])
+  // The one that nobody has is all that is left.
+  const left = async () => Promise.all(['wait', 'active'].map(list => prompt.lrange(`{dbops}:${queue}:${list}`, 0, -1)))
+  await until('that is over', async () => (await left())[1]!.length === 1)
+  expect([taken?.data, handled, await left()]).toEqual([offered, [offered.run], [[], [`${offered.run}-0`]]])
 })
 
 test('a job that lies among the ended is offered again', async () => {
-  const queue = `test-${uuidv7()}`
-  const prompt = promptRedis(inject('redisUrl'), 'test')
-  const offers = openOffers(prompt)
-  stops.push(
-    async () => prompt.disconnect(),
-    () => offers.close(),
-  )
+  const { queue, prompt, offers } = offering()
   const ended = { run: uuidv7(), dispatch: 0 }
   await until('Redis is there', () => offers.counts(queue))
   await offers.offer(queue, [ended])
